@@ -1,0 +1,130 @@
+# shellcheck shell=bash
+# Sourced by scripts/lab and scripts/test: everything a machine needs, in steps that cost nothing when done.
+#
+#   setup_venv     .venv with this package, editable, and its test extras
+#   setup_engine   a Docker engine that answers; one started here keeps running afterwards
+#   setup_image T  the kernel image of template T
+#
+# Needs bash, and Debian's apt only for what is missing. Reads no standard input.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv=$root/.venv
+me=${0##*/}
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+engine_wait_seconds=60
+
+say() { printf '%s: %s\n' "$me" "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# Run a command as root: as it is, or through sudo, which may ask for a password on a terminal only.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"
+  elif [ -t 2 ] && [ "${CI:-}" != true ]; then sudo "$@"
+  else sudo -n "$@"
+  fi
+}
+
+can_root() {
+  [ "$(id -u)" = 0 ] && return
+  command -v sudo >/dev/null || return 1
+  { [ -t 2 ] && [ "${CI:-}" != true ]; } || sudo -n true 2>/dev/null
+}
+
+apt_install() {
+  command -v apt-get >/dev/null || fail "install $* (no apt-get here to do it), then run this again"
+  can_root || fail "missing: $*. As root: apt-get install --no-install-recommends $*"
+  say "installing $*"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q </dev/null >/dev/null \
+    || say "apt-get update had errors, going on"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" \
+    </dev/null >/dev/null || fail "apt-get could not install $*; its message is above"
+}
+
+find_python() {
+  local candidate
+  for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  return 1
+}
+
+setup_venv() {
+  local python wanted
+  if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    python=$(find_python) || { apt_install python3 python3-venv; python=$(find_python); } \
+      || fail "Python 3.11 or newer is needed; put one on PATH as python3"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
+    say "making .venv with $("$python" --version)"
+    "$python" -m venv --clear "$venv" || fail "could not make $venv with $python"
+  fi
+  wanted=$(cksum <"$root/pyproject.toml")
+  if [ "$(cat "$venv/installed" 2>/dev/null)" != "$wanted" ]; then
+    say "installing syla-jupyter and its test extras"
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check -e "$root[test]" </dev/null \
+      || fail "pip could not install the package; its message is above"
+    printf '%s\n' "$wanted" >"$venv/installed"
+  fi
+  export PATH=$venv/bin:$PATH
+}
+
+# up, forbidden or down. Asked through the SDK: it is what the product uses, and no client need be installed.
+engine_state() {
+  "$venv/bin/python" - <<'PYTHON'
+import docker
+from syla_jupyter.model.errors import EngineForbidden
+from syla_jupyter.runtimes.docker_errors import translate
+
+try:
+    docker.from_env(timeout=5).ping()
+    print("up")
+except Exception as exc:
+    print("forbidden" if isinstance(translate(exc, doing="reach Docker"), EngineForbidden) else "down")
+PYTHON
+}
+
+check_forbidden() {
+  [ "$1" != forbidden ] \
+    || fail "no permission to use Docker: run 'sudo usermod -aG docker \$USER', log in again, then run this again"
+}
+
+setup_engine() {
+  local state deadline log=$venv/dockerd.log missing=()
+  state=$(engine_state) || fail "the Docker SDK does not work in .venv; remove .venv and run this again"
+  [ "$state" != up ] || return 0
+  check_forbidden "$state"
+  [ -z "${DOCKER_HOST:-}" ] || fail "no engine answers at DOCKER_HOST=$DOCKER_HOST; start it or unset DOCKER_HOST"
+  command -v dockerd >/dev/null || missing+=(docker.io)
+  command -v iptables >/dev/null || missing+=(iptables)
+  command -v debootstrap >/dev/null || missing+=(debootstrap)
+  [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
+  can_root || fail "the Docker engine is not running. As root: systemctl start docker (or dockerd)"
+  say "starting the Docker engine (it keeps running afterwards)"
+  if [ -d /run/systemd/system ]; then
+    as_root systemctl start docker </dev/null || fail "systemctl could not start docker: journalctl -u docker says why"
+    log="journalctl -u docker"
+  else
+    as_root setsid dockerd </dev/null >"$log" 2>&1 &
+    disown
+  fi
+  deadline=$((SECONDS + engine_wait_seconds))
+  until state=$(engine_state) && [ "$state" != down ]; do
+    [ $SECONDS -lt $deadline ] \
+      || fail "the Docker engine did not answer within $engine_wait_seconds s; see $log: $(tail -n 1 "$log" 2>/dev/null)"
+    sleep 0.5
+  done
+  check_forbidden "$state"
+}
+
+# Without a registry the base image is made by debootstrap, which needs root; tried only after the plain way failed.
+setup_image() {
+  "$venv/bin/syla" image build "$1" </dev/null && return
+  if can_root && { [ "$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null; }; then
+    command -v debootstrap >/dev/null || apt_install debootstrap
+    say "building the $1 image once more, as root"
+    as_root env PATH="$PATH" "$venv/bin/syla" image build "$1" </dev/null && return
+  fi
+  fail "the $1 kernel image was not built; the reason is above"
+}

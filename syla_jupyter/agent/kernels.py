@@ -1,0 +1,343 @@
+"""Kernels: forked from the zygote through a spare, or started from an argv; and commands.
+
+A zygote kernel's life:  asked -> forked -> bound (a spare) -> claimed -> ended.  Spares are made ahead, one
+start wants one; when none is ready the start waits for the next. While starts wait, at most one fork per core
+is under way, and nothing is forked ahead until the machine has been left alone for a moment: the kernel that
+somebody waits for comes first.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections import deque
+from typing import Callable, Deque, Dict, List, Optional, Tuple
+
+from . import procself
+from .loop import Loop
+from .process import Process
+from .protocol import Message
+from .spare import LATER
+from .zygote_link import ZygoteLink
+
+BOOTING_MAX = max(2, os.cpu_count() or 1)
+REFILL_SECONDS = 0.4  # after the last start, before a spare is made ahead
+BIND_SECONDS = 60.0  # for an argv kernel to bind its sockets
+BIND_CHECK_SECONDS = 0.005
+SOCKET_COUNT = 5
+
+Answer = Callable[[Message], None]
+
+
+def refused(code: str, message: str) -> Message:
+    return {"ok": False, "code": code, "message": message}
+
+
+class Spare(Process):
+    def __init__(self, loop: Loop, number: int, prefix: str, ended: Callable[[Process, Message], None]) -> None:
+        super().__init__(loop, "spare-%d" % number, ended)
+        self.number, self.prefix = number, prefix
+        self.channel: Optional[socket.socket] = None
+        self.bound = False
+        self.answer: Optional[Answer] = None
+        """Set while a claim is on its way; called with the kernel's word."""
+
+
+class Kernels:
+    def __init__(
+        self, loop: Loop, directory: str, spares: int, preload: List[str], emit: Callable[[Message], None]
+    ) -> None:
+        self._loop, self._dir, self._wanted_spares, self._emit = loop, directory, spares, emit
+        self._preload: Deque[str] = deque([LATER, *preload])
+        self._numbers = itertools.count(1)
+        self._processes: Dict[str, Process] = {}
+        self._prefixes: Dict[str, str] = {}
+        self._spares: Dict[int, Spare] = {}
+        self._waiting: Deque[Tuple[Message, Answer]] = deque()
+        self._early_exits: Dict[int, int] = {}
+        self._zygote: Optional[ZygoteLink] = None
+        self._opened = False
+        self._last_start = 0.0
+        self._preloading = False
+        self._ready_answers: List[Answer] = []
+
+    # -- what the supervisor calls -------------------------------------------------------------------------
+
+    def start_zygote(self) -> None:
+        self._zygote = ZygoteLink(self._loop, self._from_zygote, self._zygote_died)
+        self._zygote.start()
+
+    def open(self) -> None:
+        """Directories are in place: kernels may be made."""
+        self._opened = True
+        self._work()
+
+    def when_ready(self, answer: Answer) -> None:
+        self._ready_answers.append(answer)
+        self._work()
+
+    def counts(self) -> Message:
+        return {
+            "kernels": len(self._processes),
+            "spares_ready": sum(1 for s in self._spares.values() if s.bound),
+            "waiting": len(self._waiting),
+        }
+
+    def start(self, request: Message, answer: Answer) -> None:
+        """Claim a spare for request {process, key, cwd, env}; or start request["argv"]."""
+        if request["process"] in self._processes:
+            answer(refused("exists", "process %s is running" % request["process"]))
+        elif request.get("argv"):
+            self._start_argv(request, answer)
+        elif self._zygote is None:
+            answer(refused("no_zygote", "this image has no zygote; say argv"))
+        else:
+            self._last_start = self._loop.now()
+            self._waiting.append((request, answer))
+            self._work()
+
+    def signal(self, id: str, number: int) -> bool:
+        process = self._processes.get(id)
+        return process.signal(number) if process else False
+
+    # -- spares ----------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        self._make()
+        if self._ready_answers and self._opened and not self._waiting and not self._preload:
+            bound = sum(1 for s in self._spares.values() if s.bound)
+            if self._zygote is None or bound >= self._wanted_spares:
+                answers, self._ready_answers = self._ready_answers, []
+                for answer in answers:
+                    answer({})
+
+    def _make(self) -> None:
+        """Hand ready spares to who waits; fork what is missing; then preload; then fork ahead."""
+        if not self._opened or self._zygote is None:
+            return
+        for spare in [s for s in self._spares.values() if s.bound and s.answer is None]:
+            if not self._waiting:
+                break
+            self._claim(spare, *self._waiting.popleft())
+        if not self._zygote.ready:
+            return
+        booting = sum(1 for s in self._spares.values() if not s.bound)
+        for _ in range(min(len(self._waiting), BOOTING_MAX) - booting):
+            self._fork()
+        if self._waiting or self._preloading:
+            return
+        quiet = self._loop.now() - self._last_start
+        if self._last_start and quiet < REFILL_SECONDS:
+            self._loop.later(REFILL_SECONDS - quiet + 0.001, self._work)
+        elif self._preload:
+            self._preloading = self._zygote.send({"preload": self._preload[0]})
+        elif len(self._spares) < self._wanted_spares:
+            self._fork()
+
+    def _fork(self) -> None:
+        assert self._zygote is not None
+        number = next(self._numbers)
+        spare = Spare(self._loop, number, os.path.join(self._dir, "k%d" % number), self._ended)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        stderr = spare.keep_tail()
+        try:
+            if not self._zygote.send({"fork": number, "prefix": spare.prefix}, [theirs.fileno(), stderr]):
+                ours.close()
+                return
+        finally:
+            theirs.close()
+            os.close(stderr)
+        ours.setblocking(False)
+        spare.channel = ours
+        self._spares[number] = spare
+        self._loop.watch(ours, lambda: self._from_spare(spare))
+
+    def _claim(self, spare: Spare, request: Message, answer: Answer) -> None:
+        assert spare.channel is not None
+        claim = {"key": request["key"], "cwd": request["cwd"], "env": request.get("env") or {}}
+        del self._spares[spare.number]
+        spare.id = request["process"]
+        self._processes[spare.id] = spare
+        self._prefixes[spare.id] = spare.prefix
+        spare.answer = answer
+        try:
+            spare.channel.send(json.dumps(claim).encode())
+        except OSError:
+            self._drop_channel(spare)
+            spare.signal(signal.SIGKILL)
+
+    def _from_spare(self, spare: Spare) -> None:
+        assert spare.channel is not None
+        try:
+            data = spare.channel.recv(4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._drop_channel(spare)
+            return
+        try:
+            word = json.loads(data.decode())
+        except ValueError:
+            word = {}
+        if not isinstance(word, dict):
+            return
+        if word.get("bound"):
+            spare.bound = True
+        elif spare.answer is not None:
+            answer, spare.answer = spare.answer, None
+            if word.get("ok") is True:
+                answer({"ok": True, "pid": spare.pid, "prefix": os.path.basename(spare.prefix)})
+            else:
+                answer(refused("start_failed", str(word.get("message"))[:1000]))
+        self._work()
+
+    def _drop_channel(self, spare: Spare) -> None:
+        if spare.channel is not None:
+            self._loop.watch(spare.channel, None)
+            spare.channel.close()
+            spare.channel = None
+
+    def _from_zygote(self, packet: Message) -> None:
+        if "forked" in packet:
+            spare = self._spares.get(packet["forked"])
+            if spare is not None:
+                spare.started(packet["pid"])
+                status = self._early_exits.pop(packet["pid"], None)
+                self._loop.child(packet["pid"], spare.status)  # if the zygote dies, it becomes our child
+                if status is not None:
+                    spare.status(status)
+        elif "failed" in packet:
+            spare = self._spares.pop(packet["failed"], None)
+            if spare is not None:
+                self._drop_channel(spare)
+                if self._waiting:
+                    self._waiting.popleft()[1](refused("start_failed", str(packet.get("message"))))
+        elif "exit" in packet:
+            process = next((p for p in self._all() if p.pid == packet["exit"]), None)
+            if process is not None:
+                self._loop.forget(packet["exit"])
+                process.status(packet["status"])
+            else:
+                self._early_exits[packet["exit"]] = packet["status"]
+        elif "preloaded" in packet:
+            self._preloading = False
+            if self._preload and self._preload[0] == packet["preloaded"]:
+                self._preload.popleft()
+            self._emit(
+                {"event": "preload", "module": packet["preloaded"], "ok": packet["ok"], "reason": packet["reason"]}
+            )
+        self._work()
+
+    def _zygote_died(self) -> None:
+        self._preloading = False
+        for spare in list(self._spares.values()):
+            if spare.pid is None:
+                del self._spares[spare.number]
+                self._drop_channel(spare)
+        self._emit({"event": "zygote_died"})
+
+    # -- kernels from an argv, and commands --------------------------------------------------------------------
+
+    def _start_argv(self, request: Message, answer: Answer) -> None:
+        prefix = os.path.join(self._dir, "k%d" % next(self._numbers))
+        connection = {"transport": "ipc", "ip": prefix, "key": bytes.fromhex(request["key"]).decode("ascii")}
+        for name, port in (("shell", 1), ("iopub", 2), ("stdin", 3), ("control", 4), ("hb", 5)):
+            connection[name + "_port"] = port  # type: ignore[assignment]
+        connection["signature_scheme"] = "hmac-sha256"
+        file = prefix + ".json"
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+            json.dump(connection, opened)
+        argv = [part.replace("{connection_file}", file) for part in request["argv"]]
+        process = Process(self._loop, request["process"], self._ended)
+        tail = process.keep_tail()
+        failed = self._spawn(process, argv, request, [subprocess.DEVNULL, tail, tail])
+        os.close(tail)
+        if failed:
+            answer(failed)
+            return
+        self._prefixes[process.id] = prefix
+        self._await_sockets(process, prefix, answer, self._loop.now() + BIND_SECONDS)
+
+    def _await_sockets(self, process: Process, prefix: str, answer: Answer, until: float) -> None:
+        if process.exit is not None:
+            answer(refused("start_failed", "the kernel ended before it listened: %s" % process.exit["detail"]))
+        elif all(os.path.exists("%s-%d" % (prefix, n)) for n in range(1, SOCKET_COUNT + 1)):
+            answer({"ok": True, "pid": process.pid, "prefix": os.path.basename(prefix)})
+        elif self._loop.now() > until:
+            process.signal(signal.SIGKILL)
+            answer(refused("start_failed", "the kernel did not listen within %d s" % BIND_SECONDS))
+        else:
+            self._loop.later(BIND_CHECK_SECONDS, lambda: self._await_sockets(process, prefix, answer, until))
+
+    def command(self, request: Message, fds: List[int], answer: Answer) -> None:
+        """Run request["argv"] on the three descriptors; its end is an exit event."""
+        process = Process(self._loop, request["process"], self._ended)
+        failed = self._spawn(process, request["argv"], request, fds)
+        answer(failed or {"ok": True, "pid": process.pid})
+
+    def _spawn(self, process: Process, argv: List[str], request: Message, stdio: List[int]) -> Optional[Message]:
+        def in_child() -> None:
+            procself.set_dumpable(True)
+            procself.set_oom_score(procself.OOM_SCORE)
+            if request.get("tty"):
+                import fcntl
+                import termios
+
+                fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        environment = {**os.environ, **(request.get("env") or {})}
+        environment["PWD"] = request["cwd"]
+        try:
+            child = subprocess.Popen(
+                argv,
+                stdin=stdio[0],
+                stdout=stdio[1],
+                stderr=stdio[2],
+                cwd=request["cwd"],
+                env=environment,
+                start_new_session=True,
+                preexec_fn=in_child,
+            )
+        except FileNotFoundError as exc:
+            return refused("not_found", "%s: no such file or command in the container" % exc.filename)
+        except (OSError, ValueError, subprocess.SubprocessError) as exc:
+            return refused("start_failed", "%s: %s" % (argv[0], getattr(exc, "strerror", None) or exc))
+        process.started(child.pid)
+        self._loop.child(child.pid, process.status)
+        child.returncode = 0  # the loop reaps it; keeps the destructor quiet
+        self._processes[process.id] = process
+        return None
+
+    # -- ends ------------------------------------------------------------------------------------------------
+
+    def _all(self) -> List[Process]:
+        return [*self._processes.values(), *self._spares.values()]
+
+    def _ended(self, process: Process, event: Message) -> None:
+        prefix = self._prefixes.pop(process.id, None)
+        if isinstance(process, Spare):
+            self._drop_channel(process)
+            self._spares.pop(process.number, None)
+            prefix = process.prefix
+        if prefix:
+            for name in [prefix + ".json"] + ["%s-%d" % (prefix, n) for n in range(1, SOCKET_COUNT + 1)]:
+                try:
+                    os.unlink(name)
+                except OSError:
+                    pass
+        if self._processes.pop(process.id, None) is not None:
+            answer = getattr(process, "answer", None)
+            if answer is not None:
+                process.answer = None  # type: ignore[attr-defined]
+                answer(refused("start_failed", "the kernel ended while it started: %s" % event["detail"]))
+            else:
+                self._emit(event)
+        elif event["code"] not in (0, None) and self._waiting:  # a spare that could not be made: say why
+            self._waiting.popleft()[1](refused("start_failed", "no kernel came up: %s" % event["detail"]))
+        self._work()

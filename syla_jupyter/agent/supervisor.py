@@ -1,0 +1,220 @@
+"""The supervisor: listens, answers requests, and ends the container when its lease is over.
+
+    hello {version}                     first of all; {version, python, claimed}
+    claim {}                            this container is mine: said yes to exactly once
+    open {}                             directories are attached, make spares
+    ready {}                            answered when the preload list is done and the spares are bound
+    hold {seconds}                      this connection holds the lease and gets the events
+    renew {seconds} / deadline {seconds}
+    start {process, key, cwd, env[, argv]}   a kernel; {pid, prefix}
+    command {process, argv, cwd, env[, tty]} + three descriptors
+    signal {process, number}            to its process group; {delivered}
+    usage {}                            cpu, memory, processes, kernels, spares
+    stop {}                             end the container now
+
+A request that is not of this form is answered with `bad_request` and changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+from typing import Any, Callable, Dict
+
+from . import cgroup, procself
+from .kernels import Kernels, refused
+from .lease import Lease
+from .link import Connection, is_outside
+from .loop import Loop
+from .protocol import VERSION, Message, ProtocolError
+
+CONNECTIONS_MAX = 64
+TEXT_MAX = 64 * 1024
+
+
+class BadRequest(Exception):
+    pass
+
+
+def want(message: Message, name: str, kind: Any) -> Any:
+    value = message.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise BadRequest("%s is missing or of the wrong type" % name)
+    return value
+
+
+def want_seconds(message: Message) -> float:
+    seconds = float(want(message, "seconds", (int, float)))
+    if not 0 <= seconds <= 10 * 365 * 86400:
+        raise BadRequest("seconds is out of range")
+    return seconds
+
+
+def check_start(message: Message) -> None:
+    want(message, "process", str)
+    want(message, "cwd", str)
+    for name, value in dict(message.get("env") or {}).items():
+        if not isinstance(value, str) or "\0" in name + value or "=" in name or not name:
+            raise BadRequest("env is not a table of text")
+    argv = message.get("argv")
+    if argv is not None and not (isinstance(argv, list) and argv and all(isinstance(a, str) for a in argv)):
+        raise BadRequest("argv is not a list of text")
+
+
+class Supervisor:
+    def __init__(self, config: Dict[str, Any]) -> None:
+        self._loop = Loop()
+        self._config = config
+        self._lease = Lease(config["lease_seconds"], config.get("deadline_seconds"), self._loop.now())
+        self._connections: Dict[int, Connection] = {}
+        self._holders: Dict[int, Connection] = {}
+        self._claimed = False
+        self._kernels = Kernels(
+            self._loop, config["dir"], int(config["spares"]), list(config["preload"]), self._emit
+        )
+        self._operations: Dict[str, Callable[[Connection, Message, Callable[[Message], None]], None]] = {
+            "claim": self._claim,
+            "open": self._open,
+            "ready": self._ready,
+            "hold": self._hold,
+            "renew": self._renew,
+            "deadline": self._deadline,
+            "start": self._start,
+            "command": self._command,
+            "signal": self._signal,
+            "usage": self._usage,
+            "stop": self._stop,
+        }
+
+    def run(self) -> int:
+        procself.set_dumpable(False)
+        if self._config["zygote"]:
+            self._kernels.start_zygote()
+        path = os.path.join(self._config["dir"], "agent")
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(path + ".new")
+        listener.listen(CONNECTIONS_MAX)
+        listener.setblocking(False)
+        os.rename(path + ".new", path)  # whoever sees the name can connect
+        self._loop.watch(listener, lambda: self._accept(listener))
+        if self._config["open"]:
+            self._kernels.open()
+        self._check_lease()
+        return self._loop.run()
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            sock, _ = listener.accept()
+        except OSError:
+            return
+        if len(self._connections) >= CONNECTIONS_MAX or not is_outside(sock):
+            sock.close()
+            return
+        connection = Connection(self._loop, sock, self._request, self._gone)
+        self._connections[connection.id] = connection
+
+    def _gone(self, connection: Connection) -> None:
+        self._connections.pop(connection.id, None)
+        if self._holders.pop(connection.id, None):
+            self._lease.drop(connection.id, self._loop.now())
+            self._check_lease()
+
+    def _check_lease(self) -> None:
+        code, seconds = self._lease.due(self._loop.now())
+        if code is not None:
+            self._emit({"event": "ending", "code": code})
+            self._loop.stop(code)
+        elif seconds is not None:
+            self._loop.later(seconds + 0.001, self._check_lease)
+
+    def _emit(self, event: Message) -> None:
+        for connection in list(self._holders.values()):
+            connection.send(event)
+
+    def _request(self, connection: Connection, message: Message) -> None:
+        number = message.get("id")
+
+        def answer(reply: Message) -> None:
+            try:
+                connection.send({"ok": True, **reply, "id": number})
+            except ProtocolError:
+                connection.close()
+
+        operation = message.get("op")
+        if not connection.greeted:
+            if operation != "hello" or message.get("version") != VERSION:
+                answer(refused("version", "this agent speaks version %d" % VERSION))
+                connection.close()
+                return
+            connection.greeted = True
+            answer({"version": VERSION, "python": platform.python_version(), "claimed": self._claimed})
+            return
+        handler = self._operations.get(operation) if isinstance(operation, str) else None
+        try:
+            if handler is None:
+                raise BadRequest("no such operation")
+            handler(connection, message, answer)
+        except (BadRequest, TypeError, ValueError) as exc:
+            answer(refused("bad_request", str(exc)))
+
+    # -- operations --------------------------------------------------------------------------------------------
+
+    def _claim(self, _c: Connection, _m: Message, answer: Callable[[Message], None]) -> None:
+        if self._claimed:
+            answer(refused("claimed", "this container has been claimed"))
+            return
+        self._claimed = True
+        answer({})
+
+    def _open(self, _c: Connection, _m: Message, answer: Callable[[Message], None]) -> None:
+        self._kernels.open()
+        answer({})
+
+    def _ready(self, _c: Connection, _m: Message, answer: Callable[[Message], None]) -> None:
+        self._kernels.when_ready(answer)
+
+    def _hold(self, connection: Connection, message: Message, answer: Callable[[Message], None]) -> None:
+        self._lease.hold(connection.id, want_seconds(message))
+        self._holders[connection.id] = connection
+        answer({})
+
+    def _renew(self, _c: Connection, message: Message, answer: Callable[[Message], None]) -> None:
+        self._lease.renew(want_seconds(message), self._loop.now())
+        self._check_lease()
+        answer({})
+
+    def _deadline(self, _c: Connection, message: Message, answer: Callable[[Message], None]) -> None:
+        self._lease.end_in(want_seconds(message), self._loop.now())
+        self._check_lease()
+        answer({})
+
+    def _start(self, _c: Connection, message: Message, answer: Callable[[Message], None]) -> None:
+        check_start(message)
+        bytes.fromhex(want(message, "key", str))
+        self._kernels.start(message, answer)
+
+    def _command(self, connection: Connection, message: Message, answer: Callable[[Message], None]) -> None:
+        check_start(message)
+        want(message, "argv", list)
+        fds = connection.take_fds(3)
+        if fds is None:
+            raise BadRequest("a command comes with three descriptors")
+        try:
+            self._kernels.command(message, fds, answer)
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def _signal(self, _c: Connection, message: Message, answer: Callable[[Message], None]) -> None:
+        number = want(message, "number", int)
+        if not 0 <= number <= 64:
+            raise BadRequest("number is not a signal")
+        answer({"delivered": self._kernels.signal(want(message, "process", str), number)})
+
+    def _usage(self, _c: Connection, _m: Message, answer: Callable[[Message], None]) -> None:
+        answer({**cgroup.usage(), **self._kernels.counts()})
+
+    def _stop(self, _c: Connection, _m: Message, answer: Callable[[Message], None]) -> None:
+        answer({})
+        self._loop.later(0.0, lambda: self._loop.stop(0))

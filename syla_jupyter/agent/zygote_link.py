@@ -1,0 +1,93 @@
+"""The agent's side of the zygote: starts it, restarts it when it dies, asks it to fork and to preload.
+
+Records on a SOCK_SEQPACKET pair, JSON, one a packet:
+
+    agent -> zygote   {"fork": n, "prefix": p} + [channel, stderr]   {"preload": module}
+    zygote -> agent   {"ready": true} {"forked": n, "pid": p} {"failed": n, "message": m}
+                      {"exit": pid, "status": wait status} {"preloaded": module, "ok": bool, "reason": r}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from typing import Callable, Dict, List, Optional
+
+from .loop import Loop
+from .protocol import Message
+
+PACKET_MAX = 64 * 1024
+RESTART_SECONDS = (0.0, 0.5, 2.0, 10.0)
+
+
+class ZygoteLink:
+    def __init__(self, loop: Loop, on_packet: Callable[[Message], None], on_death: Callable[[], None]) -> None:
+        self._loop, self._on_packet, self._on_death = loop, on_packet, on_death
+        self._socket: Optional[socket.socket] = None
+        self._deaths = 0
+        self.ready = False
+
+    def start(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        environment: Dict[str, str] = {k: v for k, v in os.environ.items() if not k.startswith("SYLA_")}
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
+        process = subprocess.Popen(
+            [sys.executable, script, str(theirs.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=None,
+            pass_fds=[theirs.fileno()],
+            cwd="/",
+            env=environment,
+            start_new_session=True,
+        )
+        theirs.close()
+        ours.setblocking(False)
+        self._socket, self.ready = ours, False
+        self._loop.watch(ours, self._readable)
+        self._loop.child(process.pid, self._died)
+        process.returncode = 0  # the loop reaps it; keeps the destructor quiet
+
+    def send(self, packet: Message, fds: Optional[List[int]] = None) -> bool:
+        """False when the zygote is not there to take it."""
+        if self._socket is None:
+            return False
+        try:
+            socket.send_fds(self._socket, [json.dumps(packet).encode()], fds or [])
+        except OSError:
+            return False
+        return True
+
+    def _readable(self) -> None:
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(PACKET_MAX)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._loop.watch(self._socket, None)
+            return
+        try:
+            packet = json.loads(data.decode())
+        except (ValueError, RecursionError):
+            return
+        if isinstance(packet, dict):
+            if packet.get("ready"):
+                self.ready, self._deaths = True, 0
+            self._on_packet(packet)
+
+    def _died(self, _status: int) -> None:
+        if self._socket is not None:
+            self._loop.watch(self._socket, None)
+            self._socket.close()
+            self._socket = None
+        self.ready = False
+        delay = RESTART_SECONDS[min(self._deaths, len(RESTART_SECONDS) - 1)]
+        self._deaths += 1
+        self._on_death()
+        self._loop.later(delay, self.start)

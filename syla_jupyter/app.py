@@ -1,0 +1,162 @@
+"""The composition root: settings in, wired services out. The only file that names adapters.
+
+One application per process, because jupyter_client makes provisioners by itself and they have to share the live
+workspaces: `shared()` builds it at the first call. After a fork the child starts without one; the parent's
+connections are not its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import getpass
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from traitlets.config import Config
+
+from .config import load_settings
+from .model.clock import Clock, SystemClock
+from .model.runtime import Mount, MountVia, User
+from .model.settings import Settings
+from .runtimes.agent_files import publish_agent
+from .runtimes.docker import DockerRuntime
+from .runtimes.images import Images, image_reference
+from .runtimes.templates import Templates
+from .workspaces.pool import Pool
+from .workspaces.service import WorkspaceService
+
+CONTAINER_USER = User(1000, 1000)  # of the image; used where the host's user is root
+CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+@dataclass(frozen=True)
+class Application:
+    settings: Settings
+    environ: Mapping[str, str]
+    clock: Clock
+    runtime: DockerRuntime
+    templates: Templates
+    images: Images
+    pool: Pool
+    service: WorkspaceService
+
+
+def choose_user(environ: Mapping[str, str], settings: Settings) -> tuple[User, MountVia]:
+    """Whose ids containers run with, and how directories get in.
+
+    Not root: our own ids, so that files belong to us; directories are named at creation. Root: the image's user,
+    with ids mapped while attaching; where the host cannot do that, its plain ids.
+    """
+    if os.geteuid() != 0:
+        return User(os.geteuid(), os.getegid()), MountVia.BIND
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    probe = DockerRuntime(environ=environ, user=CONTAINER_USER, mount_via=MountVia.ATTACH)
+    return CONTAINER_USER, MountVia.ATTACH if probe.supports_attach(settings.data_dir) else MountVia.BIND
+
+
+def host_mounts(settings: Settings, user: User) -> tuple[Mount, ...]:
+    """What every container sees of the host: the certificates it trusts, and a name for its own user id."""
+    mounts = []
+    if CA_BUNDLE.is_file():
+        mounts.append(Mount(CA_BUNDLE.resolve(), str(CA_BUNDLE), read_only=True))
+    if user != CONTAINER_USER:
+        names = settings.data_dir / "etc" / f"passwd-{user.uid}-{user.gid}"
+        if not names.exists():
+            names.parent.mkdir(parents=True, exist_ok=True)
+            names.write_text(
+                f"root:x:0:0:root:/root:/bin/sh\nsyla:x:{user.uid}:{user.gid}::/home/syla:/bin/bash\n"
+            )
+            names.chmod(0o644)
+        mounts.append(Mount(names, "/etc/passwd", read_only=True))
+    return tuple(mounts)
+
+
+class Refiller:
+    """Asks for a refill of the pool: by a process of its own, low in priority, that outlives us and ends by itself."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self._environ = {**environ, "SYLA_HOME": str(settings.data_dir)}
+        pool = settings.pool
+        self._arguments = [
+            f"--size={pool.size}",
+            f"--ttl-seconds={pool.ttl_seconds}",
+            f"--memory-cap-bytes={pool.memory_cap_bytes}",
+        ]
+        self._enabled = settings.pool.size > 0
+        self._timer: threading.Timer | None = None
+        self._lock = threading.Lock()
+        atexit.register(self._now)
+
+    def soon(self) -> None:
+        """Shortly after the kernel that somebody waits for, and at the latest when this process ends."""
+        with self._lock:
+            if self._enabled and self._timer is None:
+                self._timer = threading.Timer(0.5, self._now)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _now(self) -> None:
+        with self._lock:
+            timer, self._timer = self._timer, None
+        if timer is None:
+            return
+        timer.cancel()
+        subprocess.Popen(
+            [sys.executable, "-m", "syla_jupyter.cli.main", "pool", "fill", *self._arguments],
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        ).returncode = 0  # not ours to wait for; keeps the destructor quiet
+
+
+def build(settings: Settings, environ: Mapping[str, str]) -> Application:
+    clock = SystemClock()
+    user, mount_via = choose_user(environ, settings)
+    runtime = DockerRuntime(environ=environ, user=user, mount_via=mount_via)
+    templates = Templates(settings.data_dir)
+    pool = Pool(data_dir=settings.data_dir, settings=settings.pool, clock=clock)
+    service = WorkspaceService(
+        settings=settings,
+        runtime=runtime,
+        pool=pool,
+        templates=templates,
+        image_of=image_reference,
+        agent_dir=lambda: publish_agent(settings.data_dir),
+        user=user,
+        owner=getpass.getuser(),
+        host_mounts=host_mounts(settings, user),
+        request_refill=Refiller(settings, environ).soon,
+    )
+    images = Images(runtime.connect, environ, templates)
+    return Application(settings, environ, clock, runtime, templates, images, pool, service)
+
+
+_shared: Application | None = None
+_shared_lock = threading.Lock()
+
+
+def shared(config: Config | None = None) -> Application:
+    """This process's application; the first caller's configuration decides."""
+    global _shared
+    with _shared_lock:
+        if _shared is None:
+            environ = dict(os.environ)
+            _shared = build(load_settings(config, environ), environ)
+            atexit.register(_shared.service.close_all)
+        return _shared
+
+
+def _after_fork() -> None:
+    global _shared
+    _shared = None
+
+
+os.register_at_fork(after_in_child=_after_fork)

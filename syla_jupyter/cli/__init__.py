@@ -1,0 +1,1 @@
+"""L5: `syla`, the command line."""

@@ -1,0 +1,107 @@
+"""`syla doctor`: what this machine has, what it lacks, and the command that mends each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from .. import app
+from ..model.errors import EngineForbidden, EngineStopped, SylaError
+from ..model.runtime import MountVia
+
+DISK_FREE_MIN_BYTES = 3 << 30  # an image, its build and some homes
+MARK = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[red]missing[/]"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    level: str
+    """ok | note (works, could be better) | missing (kernels will not start)"""
+    subject: str
+    text: str
+    mend: str = ""
+
+
+def examine(application: app.Application) -> list[Finding]:
+    findings = [_engine(application)]
+    if findings[0].level == "ok":
+        findings.append(_image(application))
+    findings += [_mounts(application), _swap(), _disk(application), _cgroup()]
+    return findings
+
+
+def _engine(application: app.Application) -> Finding:
+    try:
+        application.runtime.ping()
+    except EngineForbidden as exc:
+        return Finding("missing", "rights", exc.message, "sudo usermod -aG docker $USER, then log in again")
+    except EngineStopped as exc:
+        have = shutil.which("dockerd")
+        mend = "sudo systemctl start docker (or: sudo dockerd &)" if have else "sudo apt-get install docker.io"
+        return Finding("missing", "engine", exc.message, mend)
+    except SylaError as exc:
+        return Finding("missing", "engine", exc.message, exc.hint)
+    return Finding("ok", "engine", "Docker Engine answers")
+
+
+def _image(application: app.Application) -> Finding:
+    template = application.templates.get(application.settings.template)
+    try:
+        if application.images.exists(template):
+            return Finding("ok", "image", f"the image of template {template.name!r} is current")
+    except SylaError as exc:
+        return Finding("missing", "image", exc.message, exc.hint)
+    return Finding("missing", "image", f"the image of template {template.name!r} is not built", "syla image build")
+
+
+def _mounts(application: app.Application) -> Finding:
+    if application.runtime.mount_via is MountVia.ATTACH:
+        return Finding("ok", "directories", "attached to running containers, ids mapped")
+    if os.geteuid() == 0:
+        return Finding(
+            "note",
+            "directories",
+            "this kernel or file system cannot map ids: files made inside belong to user 1000",
+            "run the server as an ordinary user of group docker",
+        )
+    return Finding("ok", "directories", "named when a container is made (not root): the pool keeps one per directory")
+
+
+def _swap() -> Finding:
+    swap = [line.split()[1] for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("SwapTotal")]
+    if swap and int(swap[0]) > 0:
+        return Finding("ok", "swap", f"{int(swap[0]) >> 10} MB")
+    return Finding(
+        "note",
+        "swap",
+        "none: the memory of suspended workspaces cannot be taken back",
+        "sudo fallocate -l 4G /swapfile && sudo chmod 600 /swapfile && sudo mkswap /swapfile && sudo swapon /swapfile",
+    )
+
+
+def _disk(application: app.Application) -> Finding:
+    place = next(p for p in [application.settings.data_dir, *application.settings.data_dir.parents] if p.exists())
+    free = shutil.disk_usage(place).free
+    if free < DISK_FREE_MIN_BYTES:
+        return Finding("note", "disk", f"only {free >> 20} MB free at {place}", "docker system prune, or a larger disk")
+    return Finding("ok", "disk", f"{free >> 30} GB free at {place}")
+
+
+def _cgroup() -> Finding:
+    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        return Finding("ok", "limits", "control groups version 2")
+    if Path("/sys/fs/cgroup/memory").exists():
+        return Finding("ok", "limits", "control groups version 1")
+    return Finding("missing", "limits", "no memory control group: limits would not hold", "boot with cgroup_enable=memory")
+
+
+def show(findings: list[Finding]) -> None:
+    console = Console()
+    for finding in findings:
+        console.print(f"{MARK[finding.level]:<24} {finding.subject}: {finding.text}", soft_wrap=True)
+        if finding.mend:
+            console.print(f"         → {finding.mend}", markup=False, soft_wrap=True)

@@ -1,0 +1,106 @@
+"""`syla pool`: look at and steer the containers kept ready."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from .. import app
+from ..model.errors import SylaError
+from ..model.settings import PoolSettings
+from ..workspaces.pool import Pool
+
+QUIET_WAIT_MAX = 30  # seconds a refill waits for starts to calm down
+
+
+@click.group("pool")
+def group() -> None:
+    """Containers kept ready for ephemeral workspaces."""
+
+
+@group.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(as_json: bool) -> None:
+    """What is ready, and the last claims that found nothing."""
+    pool = app.shared().pool
+    rows, misses = pool.status(), pool.misses()
+    if as_json:
+        keys = [dataclasses.asdict(row) for row in rows]
+        click.echo(json.dumps({"paused": pool.paused, "keys": keys, "misses": misses}, indent=2))
+        return
+    table = Table("key", "for", "ready", "last wanted")
+    for row in rows:
+        table.add_row(row.key, row.description, str(row.ready), f"{row.last_wanted_seconds_ago:.0f} s ago")
+    console = Console()
+    console.print(table)
+    if pool.paused:
+        console.print("Paused: no refills until `syla pool resume`.")
+    for line in misses:
+        console.print(f"miss: {line}", markup=False)
+
+
+@group.command()
+def pause() -> None:
+    """Make no more containers ready; those that are stay."""
+    app.shared().pool.pause(True)
+    click.echo("Paused. `syla pool drain` ends those that are ready; `syla pool resume` goes on.")
+
+
+@group.command()
+def resume() -> None:
+    """Go on after a pause."""
+    app.shared().pool.pause(False)
+    click.echo("Resumed.")
+
+
+@group.command()
+def drain() -> None:
+    """End every ready container."""
+    click.echo(f"{app.shared().service.drain()} ended.")
+
+
+@group.command(hidden=True)
+@click.option("--size", type=int)
+@click.option("--ttl-seconds", type=float)
+@click.option("--memory-cap-bytes", type=int)
+def fill(size: int | None, ttl_seconds: float | None, memory_cap_bytes: int | None) -> None:
+    """Make what is missing, then end: started in the background after a claim."""
+    os.nice(19)
+    application = app.shared()
+    given = {"size": size, "ttl_seconds": ttl_seconds, "memory_cap_bytes": memory_cap_bytes}
+    settings: PoolSettings = dataclasses.replace(
+        application.settings.pool, **{name: value for name, value in given.items() if value is not None}
+    )
+    pool = Pool(data_dir=application.settings.data_dir, settings=settings, clock=application.clock)
+    with pool.refill_lock() as ours:
+        if not ours:
+            return
+        failed: set[str] = set()
+        while True:
+            _wait_for_quiet(pool, settings.refill_delay_seconds)
+            wanted = [(key, spec) for key, spec, _ in pool.missing() if key not in failed]
+            if not wanted:
+                break
+            key, spec = wanted[0]
+            try:
+                application.service.fill_pool(spec, key)
+            except SylaError as exc:
+                failed.add(key)
+                pool.missed(key, f"refill failed: {exc}")
+        application.service.reconcile()
+        pool.drop_stale_keys()
+
+
+def _wait_for_quiet(pool: Pool, delay_seconds: float) -> None:
+    """Starts come first: wait until none has happened for a while."""
+    for _ in range(int(QUIET_WAIT_MAX / delay_seconds)):
+        left = delay_seconds - pool.seconds_since_wanted()
+        if left <= 0:
+            return
+        time.sleep(left)

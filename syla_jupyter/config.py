@@ -1,0 +1,109 @@
+"""The edge: traitlets and the environment in, frozen `Settings` out.
+
+`c.Syla.<name>` in any Jupyter configuration file sets a trait; the environment variables of the same meaning win,
+because they are how a program without a configuration file (nbclient, papermill, `syla exec`) says it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.paths import jupyter_data_dir
+from traitlets import Float, Integer, TraitError, Unicode
+from traitlets.config import Config, Configurable
+
+from .model.errors import BadInput
+from .model.settings import PoolSettings, Settings
+from .model.workspace import DEFAULT_LIMITS, Limits
+
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def parse_bytes(field: str, text: str) -> int:
+    """`512m`, `4g`, `1.5G`, `1073741824` -> bytes (units are powers of 1024)."""
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)i?b?\s*", text.lower())
+    if not match:
+        raise BadInput(field, f"{text!r} is not a size", "Write it like 512m or 4g")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+class Syla(Configurable):
+    """Settings of Syla workspaces (`c.Syla.<name> = value`)."""
+
+    data_dir = Unicode(
+        "", help="Directory for templates, homes and pool records. Empty: `syla` in Jupyter's data directory. "
+        "Environment: SYLA_HOME."
+    ).tag(config=True)
+    run_dir = Unicode(
+        "", help="Short private directory for sockets. Empty: /run/syla for root, else the user's runtime directory."
+    ).tag(config=True)
+    memory = Unicode(
+        "", help="Memory limit of every workspace, such as '4g'. Empty: the default of its type. "
+        "Environment: SYLA_MEMORY."
+    ).tag(config=True)
+    cpus = Float(0.0, help="Cores every workspace may use. 0: the default of its type. Environment: SYLA_CPUS.").tag(
+        config=True
+    )
+    spares = Integer(1, help="Kernels forked ahead in a running workspace. 0: every start forks.").tag(config=True)
+    lease_seconds = Float(
+        10.0, help="Seconds a workspace lives on after the last process that held it is gone; at least 1."
+    ).tag(config=True)
+    pool_size = Integer(
+        1, help="Containers kept ready for each kind of ephemeral workspace in use. 0: none, every start is cold."
+    ).tag(config=True)
+    pool_ttl_seconds = Float(600.0, help="Seconds a ready container waits before it ends by itself.").tag(config=True)
+    pool_memory = Unicode("2g", help="Most memory that ready containers may hold together.").tag(config=True)
+
+
+def _limits(memory: str, cpus: str) -> dict[Any, Limits]:
+    changes: dict[str, Any] = {}
+    if memory:
+        changes["memory_bytes"] = parse_bytes("memory", memory)
+    if cpus:
+        try:
+            changes["cpus"] = float(cpus)
+        except ValueError:
+            raise BadInput("cpus", f"{cpus!r} is not a number of cores", "Write it like 0.5 or 2") from None
+    try:
+        return {kind: dataclasses.replace(limits, **changes) for kind, limits in DEFAULT_LIMITS.items()}
+    except ValueError as exc:
+        raise BadInput("limits", str(exc)) from exc
+
+
+def default_run_dir(environ: Mapping[str, str], uid: int) -> Path:
+    if uid == 0:
+        return Path("/run/syla")
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if runtime and os.path.isdir(runtime):
+        return Path(runtime) / "syla"
+    return Path(f"/tmp/syla-{uid}")
+
+
+def load_settings(config: Config | None, environ: Mapping[str, str]) -> Settings:
+    """Settings from a Jupyter configuration and an environment; BadInput names what is wrong."""
+    try:
+        traits = Syla(config=config or Config())
+        data_dir = environ.get("SYLA_HOME") or traits.data_dir or os.path.join(jupyter_data_dir(), "syla")
+        run_dir = Path(traits.run_dir) if traits.run_dir else default_run_dir(environ, os.geteuid())
+        return Settings(
+            data_dir=Path(data_dir).expanduser().absolute(),
+            run_dir=run_dir.expanduser().absolute(),
+            limits=_limits(
+                environ.get("SYLA_MEMORY") or traits.memory,
+                environ.get("SYLA_CPUS") or (str(traits.cpus) if traits.cpus else ""),
+            ),
+            spares=traits.spares,
+            lease_seconds=traits.lease_seconds,
+            pool=PoolSettings(
+                size=traits.pool_size,
+                ttl_seconds=traits.pool_ttl_seconds,
+                memory_cap_bytes=parse_bytes("pool_memory", traits.pool_memory),
+            ),
+        )
+    except (TraitError, ValueError) as exc:
+        raise BadInput("configuration", str(exc)) from exc

@@ -1,0 +1,1 @@
+"""L0: the vocabulary. Frozen values, the error tree, settings and the clock; standard library only."""

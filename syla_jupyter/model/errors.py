@@ -1,0 +1,120 @@
+"""The one tree of errors, and what each promises.
+
+    SylaError                 code · message · hint · retryable
+    ├── BadInput              the caller's words are wrong: names the field and the right form
+    │   ├── UnknownWorkspace
+    │   ├── UnknownTemplate
+    │   └── BadPath
+    ├── EngineError           the container engine
+    │   ├── EngineStopped     nothing answers on its socket
+    │   ├── EngineForbidden   it answers, but not to us
+    │   └── NoSpace           it (or the host) has no disk left
+    ├── ImageMissing          the template's image is not on this engine
+    ├── StartFailed           a container or a kernel did not come up
+    ├── WorkspaceLost         the container is gone: ended, killed, lease run out
+    └── AgentError            the program inside the container
+        ├── AgentTimeout      no answer in time
+        └── AgentRefused      an answer that says no, or that breaks the protocol
+
+`str(error)` is one line, message and hint together: Jupyter shows exactly that in its dialog, `syla` prints
+it, and the log keeps it. Foreign exceptions are translated at the adapter (`raise X(...) from exc`); nothing
+above an adapter recognises an error by its text.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SylaError(Exception):
+    """Base of everything this package raises on purpose.
+
+    Parameters
+    ----------
+    message : what happened, one line, no full stop needed.
+    hint : what the reader can do about it, one line; empty where there is nothing to do.
+    """
+
+    code: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 70  # EX_SOFTWARE, sysexits.h
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        self.message = " ".join(message.split()).rstrip(".")
+        self.hint = " ".join(hint.split())
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.hint}".strip() if self.hint else f"{self.message}."
+
+
+class BadInput(SylaError):
+    """Something the caller said is wrong; `field` names it."""
+
+    code = "bad_input"
+    exit_code = 64  # EX_USAGE
+
+    def __init__(self, field: str, message: str, hint: str = "") -> None:
+        self.field = field
+        super().__init__(f"{field}: {message}", hint)
+
+
+class UnknownWorkspace(BadInput):
+    code = "unknown_workspace"
+
+
+class UnknownTemplate(BadInput):
+    code = "unknown_template"
+
+
+class BadPath(BadInput):
+    code = "bad_path"
+    exit_code = 66  # EX_NOINPUT
+
+
+class EngineError(SylaError):
+    """The container engine refused or failed."""
+
+    code = "engine_error"
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class EngineStopped(EngineError):
+    code = "engine_stopped"
+    retryable = True
+
+
+class EngineForbidden(EngineError):
+    code = "engine_forbidden"
+    exit_code = 77  # EX_NOPERM
+
+
+class NoSpace(EngineError):
+    code = "no_space"
+
+
+class ImageMissing(SylaError):
+    code = "image_missing"
+    exit_code = 69
+
+
+class StartFailed(SylaError):
+    code = "start_failed"
+
+
+class WorkspaceLost(SylaError):
+    code = "workspace_lost"
+    retryable = True
+
+
+class AgentError(SylaError):
+    code = "agent_error"
+
+
+class AgentTimeout(AgentError):
+    code = "agent_timeout"
+    retryable = True
+
+
+class AgentRefused(AgentError):
+    code = "agent_refused"

@@ -1,0 +1,67 @@
+"""Frozen settings; the only shape in which configuration travels below the edge.
+
+`config.py` makes one from traitlets and the environment. Relations between fields are checked here, so that a
+settings object that exists is a usable one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .workspace import DEFAULT_LIMITS, GIB, Limits, WorkspaceType
+
+SOCKET_PATH_MAX = 107  # bytes of sun_path less the terminating zero, unix(7); zmq.IPC_PATH_MAX_LEN
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    size: int = 1
+    """Containers kept ready per key; 0 keeps none."""
+    ttl_seconds: float = 600.0
+    """A ready container nobody claimed ends by itself after this."""
+    memory_cap_bytes: int = 2 * GIB
+    """No refill that would take the ready containers' estimated memory past this."""
+    container_estimate_bytes: int = 150 * 1024 * 1024
+    """Assumed for one ready container: agent, zygote and one spare (measured by `scripts/bench --only
+    idle_memory`)."""
+    refill_delay_seconds: float = 1.0
+    """A refill never starts sooner than this after a claim: the wanted kernel has the machine first."""
+
+    def __post_init__(self) -> None:
+        if self.size < 0:
+            raise ValueError(f"pool size must be 0 or more, not {self.size}")
+        if self.ttl_seconds <= self.refill_delay_seconds:
+            raise ValueError("pool ttl_seconds must be longer than refill_delay_seconds")
+
+
+@dataclass(frozen=True)
+class Settings:
+    data_dir: Path
+    """Templates, homes, pool records: what outlives a process."""
+    run_dir: Path
+    """Sockets: short, private, emptied by whoever made them."""
+    template: str = "python"
+    limits: Mapping[WorkspaceType, Limits] = field(default_factory=lambda: dict(DEFAULT_LIMITS))
+    pool: PoolSettings = field(default_factory=PoolSettings)
+    spares: int = 1
+    """Kernels forked ahead in a live container."""
+    lease_seconds: float = 10.0
+    """An ephemeral container ends this long after the last process that held it is gone."""
+    start_timeout_seconds: float = 60.0
+    environment_allowed: tuple[str, ...] = ("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "COLUMNS", "LINES")
+    """Names a kernel may inherit from the process that starts it; nothing else crosses."""
+
+    def __post_init__(self) -> None:
+        # <run>/<8 hex>/h/<8 hex>-5 is the longest path a client connects to.
+        longest = len(str(self.run_dir).encode()) + len("/12345678/h/12345678-5")
+        if longest > SOCKET_PATH_MAX:
+            raise ValueError(
+                f"run directory {self.run_dir} is too long for sockets: {longest} bytes with file names, "
+                f"{SOCKET_PATH_MAX} at most"
+            )
+        if self.spares < 0:
+            raise ValueError(f"spares must be 0 or more, not {self.spares}")
+        if self.lease_seconds < 1:
+            raise ValueError(f"lease_seconds must be 1 or more, not {self.lease_seconds}")

@@ -1,0 +1,173 @@
+"""Adapter: Docker Engine, through its own SDK.
+
+The SDK is imported at the first call: a kernel that comes out of the pool needs no engine call at all. Containers
+are created with `AutoRemove`, so one whose agent ends (lease over, deadline, stop) is gone without anybody asking.
+Liveness comes from the connection to the agent; this adapter polls nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..model.errors import EngineForbidden, SylaError
+from ..model.runtime import ContainerInfo, ContainerSpec, Mount, MountVia, User
+from ..model.workspace import Network
+from .attach import Attacher
+from .docker_errors import translate
+from .docker_spec import EGRESS_NETWORK, create_body
+
+if TYPE_CHECKING:
+    import docker
+
+API_SECONDS = 60
+BRIDGE = "syla0"
+
+
+class DockerRuntime:
+    """Parameters: `environ` as of `docker.from_env`; `user` and `mount_via` as decided for this host."""
+
+    def __init__(self, *, environ: Mapping[str, str], user: User, mount_via: MountVia) -> None:
+        self._environ = dict(environ)
+        self._user = user
+        self._mount_via = mount_via
+        self._attacher = Attacher(user)
+        self._lock = threading.Lock()
+        self._client: docker.DockerClient | None = None
+        self._egress_ready = False
+
+    @property
+    def mount_via(self) -> MountVia:
+        return self._mount_via
+
+    def connect(self) -> docker.DockerClient:
+        """A new client of the SDK, connected; the caller closes it."""
+        import docker
+
+        try:
+            client = docker.from_env(environment=self._environ, timeout=API_SECONDS)
+        except Exception as exc:
+            raise translate(exc, doing="connect to Docker Engine") from exc
+        base = client.api.base_url
+        if not base.startswith("http+docker://"):
+            client.close()
+            raise EngineForbidden(
+                f"DOCKER_HOST names an engine on another machine ({base})",
+                "Workspaces share directories with this machine: unset DOCKER_HOST",
+            )
+        return client
+
+    def client(self) -> docker.DockerClient:
+        """The one of this adapter, connected at the first call."""
+        with self._lock:
+            if self._client is None:
+                self._client = self.connect()
+            return self._client
+
+    def create(self, spec: ContainerSpec) -> ContainerInfo:
+        client = self.client()
+        if spec.network is Network.EGRESS:
+            self._ensure_egress()
+        created: dict[str, Any] = {}
+        try:
+            created = client.api.create_container_from_config(create_body(spec), name=spec.name)
+            client.api.start(created["Id"])
+        except Exception as exc:
+            if created:
+                self.remove(created["Id"])
+            raise translate(exc, doing=f"start a container from {spec.image}") from exc
+        return ContainerInfo(created["Id"], spec.name, dict(spec.labels), True)
+
+    def attach(self, container: ContainerInfo, mounts: Sequence[Mount]) -> None:
+        self._attacher.attach(container.pid, mounts)
+
+    def limit_cpus(self, container_id: str, cpus: float) -> None:
+        api = self.client().api
+        try:
+            # The SDK's update_container does not know NanoCpus.
+            answer = api._post_json(api._url("/containers/{0}/update", container_id), data={"NanoCpus": int(cpus * 1e9)})
+            api._raise_for_status(answer)
+        except Exception as exc:
+            raise translate(exc, doing="limit a container's CPUs") from exc
+
+    def remove(self, container_id: str) -> None:
+        import docker.errors
+
+        try:
+            self.client().api.remove_container(container_id, force=True, v=True)
+        except docker.errors.NotFound:
+            pass
+        except docker.errors.APIError as exc:
+            if exc.status_code != 409:  # "removal already in progress"
+                raise translate(exc, doing="remove a container") from exc
+        except SylaError:
+            raise
+        except Exception as exc:
+            raise translate(exc, doing="remove a container") from exc
+
+    def find(self, labels: Mapping[str, str]) -> list[ContainerInfo]:
+        try:
+            rows = self.client().api.containers(
+                all=True, filters={"label": [f"{name}={value}" for name, value in labels.items()]}
+            )
+        except SylaError:
+            raise
+        except Exception as exc:
+            raise translate(exc, doing="list containers") from exc
+        return [
+            ContainerInfo(
+                row["Id"], row["Names"][0].lstrip("/") if row["Names"] else "", row["Labels"], row["State"] == "running"
+            )
+            for row in rows
+        ]
+
+    def image_exists(self, reference: str) -> bool:
+        import docker.errors
+
+        try:
+            self.client().api.inspect_image(reference)
+        except docker.errors.ImageNotFound:
+            return False
+        except SylaError:
+            raise
+        except Exception as exc:
+            raise translate(exc, doing="look for an image") from exc
+        return True
+
+    def ping(self) -> None:
+        try:
+            self.client().api.ping()
+        except SylaError:
+            raise
+        except Exception as exc:
+            raise translate(exc, doing="talk to Docker Engine") from exc
+
+    def supports_attach(self, directory: Path) -> bool:
+        return self._attacher.supported(directory)
+
+    def _ensure_egress(self) -> None:
+        """A bridge of our own: containers on it reach outwards and not one another."""
+        import docker.errors
+
+        if self._egress_ready:
+            return
+        api = self.client().api
+        try:
+            try:
+                api.inspect_network(EGRESS_NETWORK)
+            except docker.errors.NotFound:
+                api.create_network(
+                    EGRESS_NETWORK,
+                    driver="bridge",
+                    check_duplicate=True,
+                    options={
+                        "com.docker.network.bridge.name": BRIDGE,
+                        "com.docker.network.bridge.enable_icc": "false",
+                    },
+                )
+        except docker.errors.APIError as exc:
+            if exc.status_code != 409:  # another process made it meanwhile
+                raise translate(exc, doing="make the network of the workspaces") from exc
+        self._egress_ready = True

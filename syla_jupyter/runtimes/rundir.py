@@ -1,0 +1,123 @@
+"""A container's run directory on the host: sockets, and who may touch which name.
+
+    <run>/<8 hex>/          0700, ours
+        c/                  `/run/syla` inside: the container's user writes here, nothing in it is trusted
+        h/                  host only: hard links to sockets of `c/` that were checked to be sockets
+        owner               which process uses the container
+
+Clients connect to names in `h/`. A name in `c/` can be exchanged for a symbolic link at any time; a hard link is
+made of the thing itself, without following, and looked at afterwards where the container cannot reach it. A
+kernel's names in `h/` stay the same for its whole life: after a restart they link to the new kernel's sockets,
+and ZMQ clients reconnect by themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..model.errors import StartFailed
+from ..model.runtime import User
+
+SOCKET_COUNT = 5
+
+
+@dataclass(frozen=True)
+class RunDir:
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def container_side(self) -> Path:
+        return self.path / "c"
+
+    @property
+    def agent_socket(self) -> Path:
+        return self.path / "h" / "agent"
+
+    def client_prefix(self, slot: str) -> Path:
+        """`<this>-1` … `-5` are what a client of the kernel in `slot` connects to."""
+        return self.path / "h" / slot
+
+    @classmethod
+    def create(cls, parent: Path, user: User) -> RunDir:
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        details = parent.stat()
+        if details.st_uid != os.geteuid() or details.st_mode & 0o077:
+            raise StartFailed(
+                f"run directory {parent} is open to other users", f"chmod 700 {parent}, or remove it"
+            )
+        path = parent / secrets.token_hex(4)
+        path.mkdir(mode=0o700)
+        made = cls(path)
+        (path / "h").mkdir(mode=0o700)
+        made.container_side.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            os.chown(made.container_side, user.uid, user.gid)
+        made.write_owner()
+        return made
+
+    def write_owner(self) -> None:
+        (self.path / "owner.new").write_text(json.dumps(process_identity(os.getpid())))
+        (self.path / "owner.new").rename(self.path / "owner")
+
+    def disown(self) -> None:
+        (self.path / "owner").unlink(missing_ok=True)
+
+    def owner_alive(self) -> bool | None:
+        """None: nobody owns it."""
+        try:
+            owner = json.loads((self.path / "owner").read_text())
+        except (OSError, ValueError):
+            return None
+        return bool(process_identity(int(owner["pid"])) == owner)
+
+    def adopt_agent(self) -> None:
+        """Link the agent's socket, before any user code runs in the container."""
+        self._link("agent", "agent")
+
+    def link_kernel(self, prefix: str, slot: str) -> None:
+        """Make the sockets of the kernel at `prefix` (a plain name in `c/`) those of `slot`."""
+        if not prefix or "/" in prefix or prefix.startswith("."):
+            raise StartFailed("the agent named a kernel outside of its directory")
+        for number in range(1, SOCKET_COUNT + 1):
+            self._link(f"{prefix}-{number}", f"{slot}-{number}")
+
+    def unlink_kernel(self, slot: str) -> None:
+        for number in range(1, SOCKET_COUNT + 1):
+            (self.path / "h" / f"{slot}-{number}").unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """All of it; links are removed, never followed (`shutil.rmtree` holds descriptors, not names)."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _link(self, theirs: str, ours: str) -> None:
+        fresh = self.path / "h" / f"{ours}.new"
+        fresh.unlink(missing_ok=True)
+        try:
+            os.link(self.container_side / theirs, fresh, follow_symlinks=False)
+        except OSError as exc:
+            raise StartFailed(f"socket {theirs} is not there: {exc.strerror}") from exc
+        if not stat.S_ISSOCK(os.lstat(fresh).st_mode):
+            with contextlib.suppress(OSError):
+                fresh.unlink()
+            raise StartFailed(f"socket {theirs} is not a socket: refused")
+        fresh.rename(self.path / "h" / ours)
+
+
+def process_identity(pid: int) -> dict[str, int]:
+    """Pid and start time (clock ticks since boot): the pair is never used twice. {} when there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return {}
+    return {"pid": pid, "start": int(fields[19])}

@@ -1,0 +1,1 @@
+"""L3: use cases around workspaces."""

@@ -1,0 +1,213 @@
+"""A workspace with a running container: its kernels, and how they end.
+
+The agent reports ends; the loss of its connection ends everything at once. State is only ever read from memory,
+so asking whether a kernel lives costs nothing and never reaches the engine.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+from ..model.errors import AgentError, BadPath, WorkspaceLost
+from ..model.runtime import WORKSPACE_DIR, ContainerInfo, Exit
+from ..model.workspace import WorkspaceSpec, readable_bytes
+from ..runtimes.agent_client import AgentClient, Event
+from ..runtimes.rundir import RunDir
+
+ENDED = {
+    75: "nobody held it any longer",
+    76: "it reached its deadline",
+}
+
+
+def container_path(spec: WorkspaceSpec, host_path: Path | None) -> str:
+    """Where `host_path` is inside; `/workspace` for what the workspace does not contain."""
+    if host_path is None or spec.files is None:
+        return WORKSPACE_DIR
+    try:
+        relative = host_path.resolve().relative_to(spec.files.resolve())
+    except ValueError:
+        return WORKSPACE_DIR
+    if relative.parts and relative.parts[0] in spec.masked:
+        raise BadPath("path", f"{host_path} is not part of workspace {spec.name!r}")
+    return "/".join([WORKSPACE_DIR, *relative.parts])
+
+
+class RunningProcess:
+    """A kernel or a command. `done` gives its `Exit` when it has ended, however it did."""
+
+    def __init__(self, workspace: LiveWorkspace, id: str) -> None:
+        self.workspace = workspace
+        self.id = id
+        self.done: Future[Exit] = Future()
+
+    @property
+    def exit(self) -> Exit | None:
+        return self.done.result() if self.done.done() else None
+
+    def signal(self, number: int) -> bool:
+        """To its process group; False when it has ended. Never raises for the dead."""
+        if self.done.done():
+            return False
+        try:
+            return bool(self.workspace.agent.call("signal", process=self.id, number=number)["delivered"])
+        except (AgentError, WorkspaceLost, KeyError):
+            return False
+
+    def why(self) -> str:
+        """One line for a person: why it ended; empty while it runs or when it ended well."""
+        ended = self.exit
+        if ended is None or (ended.code == 0 and not ended.detail):
+            return ""
+        limits = self.workspace.spec.limits
+        if ended.out_of_memory:
+            return (
+                f"The kernel was stopped: it passed its memory limit of {readable_bytes(limits.memory_bytes)}. "
+                "Free what is not needed, or raise the limit (SYLA_MEMORY=4g, or c.Syla.memory in the configuration)."
+            )
+        if ended.signal is not None:
+            return f"The kernel was ended by signal {ended.signal}. {ended.detail}".strip()
+        if ended.code is None:
+            return f"The kernel ended with its container: {ended.detail}"
+        return f"The kernel ended with exit code {ended.code}. {ended.detail}".strip()
+
+
+class LiveWorkspace:
+    """`on_closed` is called once, when the container is gone or given up."""
+
+    def __init__(
+        self, spec: WorkspaceSpec, run: RunDir, container: ContainerInfo, on_closed: Callable[[LiveWorkspace], None]
+    ) -> None:
+        self.spec, self.run, self.container = spec, run, container
+        self.agent: AgentClient
+        self.starting = True
+        """It still has the CPUs of the start."""
+        self.notes: list[str] = []
+        """What the user should know: a module that could not be preloaded."""
+        self._on_closed = on_closed
+        self._processes: dict[str, RunningProcess] = {}
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._lost = False
+        self._ending = "its container was killed, or the engine has stopped"
+
+    @property
+    def lost(self) -> bool:
+        return self._lost
+
+    @property
+    def processes(self) -> Sequence[RunningProcess]:
+        with self._lock:
+            return list(self._processes.values())
+
+    def start_kernel(
+        self,
+        slot: str,
+        *,
+        key: bytes,
+        cwd: str,
+        env: Mapping[str, str],
+        argv: Sequence[str] = (),
+        timeout: float,
+    ) -> RunningProcess:
+        """Start a kernel whose clients connect to `run.client_prefix(slot)`; its sockets are bound on return."""
+        process = self._register(slot)
+        try:
+            answer = self.agent.call(
+                "start",
+                process=process.id,
+                key=key.hex(),
+                cwd=cwd,
+                env=dict(env),
+                argv=list(argv) or None,
+                timeout=timeout,
+            )
+            self.run.link_kernel(str(answer.get("prefix")), slot)
+        except BaseException:
+            process.signal(9)
+            self._forget(process)
+            raise
+        return process
+
+    def start_command(
+        self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdio: tuple[int, int, int], tty: bool
+    ) -> RunningProcess:
+        """Run a command on three descriptors of ours, which the container gets: hand over pipe or pty ends only."""
+        process = self._register("command")
+        try:
+            self.agent.call(
+                "command", process=process.id, argv=list(argv), cwd=cwd, env=dict(env), tty=tty, fds=stdio
+            )
+        except BaseException:
+            self._forget(process)
+            raise
+        return process
+
+    def close(self) -> None:
+        """End the container and everything in it; safe to call again."""
+        if not self._lost:
+            try:
+                self.agent.call("stop", timeout=2)
+            except (AgentError, WorkspaceLost):
+                pass
+            self._ending = "the workspace was closed"
+        self.agent.close()
+        self.on_lost()
+        self.run.remove()
+
+    # -- from the agent client's thread ------------------------------------------------------------------------
+
+    def on_event(self, event: Event) -> None:
+        kind = event.get("event")
+        if kind == "exit":
+            process = self._processes.get(str(event.get("process")))
+            if process is not None:
+                self._end(process, _exit_of(event))
+        elif kind == "preload" and event.get("ok") is not True and len(self.notes) < 100:
+            self.notes.append(f"{str(event.get('module'))[:200]} is not preloaded: {str(event.get('reason'))[:200]}")
+        elif kind == "ending":
+            code = event.get("code")
+            self._ending = ENDED.get(code if isinstance(code, int) else -1, self._ending)
+
+    def on_lost(self) -> None:
+        with self._lock:
+            if self._lost:
+                return
+            self._lost = True
+        for process in self.processes:
+            self._end(process, Exit(detail=self._ending))
+        self._on_closed(self)
+
+    def _register(self, slot: str) -> RunningProcess:
+        with self._lock:
+            if self._lost:
+                raise WorkspaceLost(f"workspace {self.spec.name!r} has ended: {self._ending}")
+            process = RunningProcess(self, f"{slot}.{next(self._numbers)}")
+            self._processes[process.id] = process
+        return process
+
+    def _forget(self, process: RunningProcess) -> None:
+        with self._lock:
+            self._processes.pop(process.id, None)
+
+    def _end(self, process: RunningProcess, ended: Exit) -> None:
+        self._forget(process)
+        if not process.done.done():
+            process.done.set_result(ended)
+
+
+def _exit_of(event: Event) -> Exit:
+    """The agent's word, which may be anything, as an Exit."""
+    code, number = event.get("code"), event.get("signal")
+    if not isinstance(code, int) and not isinstance(number, int):
+        return Exit(detail="its end was reported without a code")
+    return Exit(
+        code=code if isinstance(code, int) else None,
+        signal=number if isinstance(number, int) else None,
+        out_of_memory=event.get("out_of_memory") is True,
+        detail=" ".join(str(event.get("detail") or "").split())[-500:],
+    )

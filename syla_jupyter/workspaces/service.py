@@ -1,0 +1,362 @@
+"""Use cases: get a workspace with a running container, and give it up.
+
+    ephemeral(...)   one caller's own: claimed from the pool, else made; ends with `close`, or with its caller
+    named(...)       one per description in this process, made at the first use, kept until `close_all`
+
+Cold, with directories to attach: create -> agent listens -> attach -> open -> zygote forks the wanted kernel. Each
+step that fails undoes the ones before it. All methods block; callers run them off their event loop.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..model.errors import AgentError, SylaError, StartFailed, WorkspaceLost
+from ..model.runtime import (
+    HOME_DIR,
+    WORKSPACE_DIR,
+    AgentConfig,
+    ContainerInfo,
+    ContainerSpec,
+    Mount,
+    MountVia,
+    User,
+)
+from ..model.settings import Settings
+from ..model.template import Template
+from ..model.workspace import Limits, Network, WorkspaceSpec, WorkspaceType
+from ..runtimes.agent_client import AgentClient, wait_for_agent
+from ..runtimes.base import (
+    LABEL_EXECUTION,
+    LABEL_HOME,
+    LABEL_KIND,
+    LABEL_OWNER,
+    LABEL_RUN,
+    LABEL_WORKSPACE,
+    Runtime,
+)
+from ..runtimes.rundir import RunDir
+from .live import LiveWorkspace
+from .pool import Pool, pool_key
+
+log = logging.getLogger("syla.workspaces")
+
+START_CPUS = 2.0
+"""Cores a container may use while it starts, whatever its limit."""
+UNCLAIMED_SECONDS = 30.0
+"""Lease of a container whose maker has not held it yet: it died between two lines of `_make`."""
+
+
+class TemplateSource(Protocol):
+    def get(self, name: str) -> Template: ...
+
+
+class WorkspaceService:
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        runtime: Runtime,
+        pool: Pool,
+        templates: TemplateSource,
+        image_of: Callable[[Template], str],
+        agent_dir: Callable[[], Path],
+        user: User,
+        owner: str,
+        host_mounts: tuple[Mount, ...] = (),
+        request_refill: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._settings, self._runtime, self._pool = settings, runtime, pool
+        self._templates, self._image_of, self._agent_dir = templates, image_of, agent_dir
+        self._user, self._owner, self._host_mounts = user, owner, host_mounts
+        self._request_refill = request_refill
+        self._live: set[LiveWorkspace] = set()
+        self._named: dict[WorkspaceSpec, LiveWorkspace] = {}
+        self._locks: dict[WorkspaceSpec, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def home_label(self) -> str:
+        """Which installation a container belongs to: told apart by data directory."""
+        return pool_key(str(self._settings.data_dir))[:12]
+
+    # -- use cases ---------------------------------------------------------------------------------------------
+
+    def ephemeral(self, spec: WorkspaceSpec) -> LiveWorkspace:
+        """A workspace for one caller, from the pool where one fits."""
+        if spec.home is not None:
+            return self._make(spec, kind="workspace")
+        key, description = self._key(spec)
+        self._pool.want(key, description)
+        try:
+            return self._claim(spec, key) or self._make(spec, kind="workspace")
+        finally:
+            self._request_refill()
+
+    def named(self, spec: WorkspaceSpec) -> LiveWorkspace:
+        """The running workspace of that description, made when there is none; one maker at a time."""
+        with self._lock:
+            lock = self._locks.setdefault(spec, threading.Lock())
+        with lock:
+            workspace = self._named.get(spec)
+            if workspace is None or workspace.lost:
+                workspace = self._named[spec] = self._make(spec, kind="workspace")
+            return workspace
+
+    def fill_pool(self, description: Mapping[str, Any], key: str) -> None:
+        """Make one ready container of a key and put it into the pool."""
+        spec = _spec_from(description)
+        if self._key(spec)[0] != key:
+            raise StartFailed("the pool's record is of another version: nothing to make")
+        if self._runtime.mount_via is MountVia.BIND and spec.files is not None and not spec.files.is_dir():
+            raise StartFailed(f"{spec.files} is gone: nothing to make")
+        workspace = self._make(spec, kind="pool")
+        workspace.run.disown()
+        self._pool.put(key, workspace.run.id, workspace.container)
+        workspace.agent.close()
+        with self._lock:
+            self._live.discard(workspace)
+
+    def drain(self) -> int:
+        """End every ready container; how many there were."""
+        count = 0
+        for status in self._pool.status():
+            for ready in self._pool.take(status.key):
+                run = RunDir(self._settings.run_dir / ready.run_id)
+                try:
+                    agent = AgentClient(run.agent_socket)
+                    agent.call("stop", timeout=2)
+                    agent.close()
+                    count += 1
+                except (AgentError, WorkspaceLost):
+                    pass
+                run.remove()
+        return count
+
+    def close_all(self) -> None:
+        """End every workspace of this process."""
+        with self._lock:
+            workspaces = list(self._live)
+        for workspace in workspaces:
+            workspace.close()
+
+    def reconcile(self) -> list[str]:
+        """Remove what nobody owns: containers whose owner died, ready ones that lost their record, stale directories.
+
+        Gives one line for each thing removed.
+        """
+        removed = []
+        ready = self._pool.run_ids()
+        containers = {
+            c.labels.get(LABEL_RUN, ""): c for c in self._runtime.find({LABEL_HOME: self.home_label})
+        }
+        for run_id, container in containers.items():
+            run = RunDir(self._settings.run_dir / run_id)
+            if run_id in ready and container.running:
+                continue
+            if run.owner_alive():
+                continue
+            self._runtime.remove(container.id)
+            removed.append(f"container {container.name}: nobody owns it")
+        run_dirs = self._settings.run_dir.iterdir() if self._settings.run_dir.is_dir() else iter(())
+        for path in run_dirs:
+            run = RunDir(path)
+            if path.name in containers and path.name in ready:
+                continue
+            if (path / "data_dir").is_file() and (path / "data_dir").read_text() != str(self._settings.data_dir):
+                continue
+            if not run.owner_alive():
+                run.remove()
+                self._pool.forget(path.name)
+                removed.append(f"run directory {path.name}: its owner is gone")
+        return removed
+
+    # -- making ------------------------------------------------------------------------------------------------
+
+    def _claim(self, spec: WorkspaceSpec, key: str) -> LiveWorkspace | None:
+        reason = "nothing was ready"
+        for ready in self._pool.take(key):
+            run = RunDir(self._settings.run_dir / ready.run_id)
+            container = ContainerInfo(ready.container_id, ready.container_name, {}, True)
+            workspace = LiveWorkspace(spec, run, container, self._forget)
+            try:
+                run.write_owner()
+                agent = self._connect(workspace)
+                agent.call("claim")
+                agent.call("hold", seconds=self._settings.lease_seconds)
+                if self._runtime.mount_via is MountVia.ATTACH:
+                    self._runtime.attach(workspace.container, self._mounts(spec))
+            except SylaError as exc:
+                reason = f"a ready container could not be claimed: {exc}"
+                log.info("%s", reason)
+                self._give_up(workspace)
+                continue
+            except OSError:
+                reason = "a ready container had ended"
+                run.remove()
+                continue
+            workspace.starting = False
+            self._keep(workspace)
+            return workspace
+        self._pool.missed(key, reason)
+        return None
+
+    def _make(self, spec: WorkspaceSpec, *, kind: str) -> LiveWorkspace:
+        pooled = kind == "pool"
+        if spec.files is not None and not spec.files.is_dir() and not pooled:
+            raise StartFailed(f"{spec.files} is not a directory", "Make it, or start somewhere else")
+        if spec.home is not None:
+            spec.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        run = RunDir.create(self._settings.run_dir, self._user)
+        (run.path / "data_dir").write_text(str(self._settings.data_dir))
+        container_spec = self._container_spec(spec, run, kind)
+        workspace = LiveWorkspace(spec, run, ContainerInfo("", container_spec.name, {}, False), self._forget)
+        try:
+            workspace.container = self._runtime.create(container_spec)
+            agent = self._connect(workspace, wait=True)
+            agent.call("hold", seconds=self._settings.pool.ttl_seconds if pooled else self._settings.lease_seconds)
+            if not container_spec.agent.open:
+                self._runtime.attach(workspace.container, self._mounts(spec))
+                agent.call("open")
+            if pooled:
+                agent.call("ready", timeout=self._settings.start_timeout_seconds)
+                self._runtime.limit_cpus(workspace.container.id, spec.limits.cpus)
+            else:
+                agent.call("claim")
+        except BaseException:
+            self._give_up(workspace)
+            raise
+        self._keep(workspace)
+        return workspace
+
+    def settle_soon(self, workspace: LiveWorkspace) -> None:
+        """`settle` off the caller's path."""
+        if workspace.starting:
+            threading.Thread(target=self.settle, args=(workspace,), name="syla-settle", daemon=True).start()
+
+    def settle(self, workspace: LiveWorkspace) -> None:
+        """Once the first kernel is up: from the CPUs of the start down to those of the limit."""
+        with self._lock:
+            needed, workspace.starting = workspace.starting, False
+        if needed and workspace.spec.limits.cpus < START_CPUS:
+            try:
+                self._runtime.limit_cpus(workspace.container.id, workspace.spec.limits.cpus)
+            except SylaError as exc:
+                if not workspace.lost:
+                    log.error("workspace %s keeps the CPUs of its start: %s", workspace.spec.name, exc)
+
+    def _connect(self, workspace: LiveWorkspace, *, wait: bool = False) -> AgentClient:
+        run = workspace.run
+
+        def gone() -> bool:
+            return not any(c.running for c in self._runtime.find({LABEL_RUN: run.id}))
+
+        if wait:
+            socket = run.container_side / "agent"
+            client = wait_for_agent(
+                socket,
+                timeout=self._settings.start_timeout_seconds,
+                gone=gone,
+                on_event=workspace.on_event,
+                on_lost=workspace.on_lost,
+            )
+            run.adopt_agent()
+        else:
+            client = AgentClient(run.agent_socket, on_event=workspace.on_event, on_lost=workspace.on_lost)
+        workspace.agent = client
+        workspace.container = dataclasses.replace(workspace.container, pid=client.peer_pid)
+        return client
+
+    def _give_up(self, workspace: LiveWorkspace) -> None:
+        if hasattr(workspace, "agent"):
+            workspace.agent.close()
+        if workspace.container.id:
+            try:
+                self._runtime.remove(workspace.container.id)
+            except SylaError as exc:
+                log.warning("container %s may be left until its lease ends: %s", workspace.container.name, exc)
+        workspace.run.remove()
+
+    def _keep(self, workspace: LiveWorkspace) -> None:
+        with self._lock:
+            self._live.add(workspace)
+
+    def _forget(self, workspace: LiveWorkspace) -> None:
+        with self._lock:
+            self._live.discard(workspace)
+            if self._named.get(workspace.spec) is workspace:
+                del self._named[workspace.spec]
+
+    def _mounts(self, spec: WorkspaceSpec) -> list[Mount]:
+        mounts = []
+        if spec.files is not None:
+            mounts.append(Mount(spec.files, WORKSPACE_DIR, spec.files_read_only))
+            mounts += [Mount(None, f"{WORKSPACE_DIR}/{name}") for name in spec.masked if (spec.files / name).is_dir()]
+        if spec.home is not None:
+            mounts.append(Mount(spec.home, HOME_DIR))
+        return mounts
+
+    def _container_spec(self, spec: WorkspaceSpec, run: RunDir, kind: str) -> ContainerSpec:
+        template = self._templates.get(spec.template)
+        attaching = self._runtime.mount_via is MountVia.ATTACH and bool(self._mounts(spec)) and kind != "pool"
+        bound = tuple(self._mounts(spec)) if self._runtime.mount_via is MountVia.BIND else ()
+        return ContainerSpec(
+            name=f"syla-{'pool' if kind == 'pool' else _label(spec.name)}-{run.id}",
+            image=self._image_of(template),
+            user=self._user,
+            limits=spec.limits,
+            network=spec.network,
+            run_dir=run.container_side,
+            agent_dir=self._agent_dir(),
+            agent=AgentConfig(
+                zygote=template.has_zygote,
+                preload=template.preload,
+                spares=self._settings.spares,
+                lease_seconds=UNCLAIMED_SECONDS,
+                open=not attaching,
+            ),
+            mounts=self._host_mounts + bound,
+            start_cpus=START_CPUS,
+            labels={
+                LABEL_HOME: self.home_label,
+                LABEL_KIND: kind,
+                LABEL_WORKSPACE: spec.name,
+                LABEL_OWNER: self._owner,
+                LABEL_EXECUTION: run.id,
+                LABEL_RUN: run.id,
+            },
+        )
+
+    def _key(self, spec: WorkspaceSpec) -> tuple[str, dict[str, Any]]:
+        """(pool key, what `fill_pool` needs to make one)."""
+        described = dataclasses.asdict(spec)
+        described["name"] = "pool"
+        if self._runtime.mount_via is MountVia.ATTACH:
+            described.update(files=None, files_read_only=False, masked=())
+        image = self._image_of(self._templates.get(spec.template))
+        parts = [described, image, dataclasses.asdict(self._user), str(self._agent_dir()), self._settings.spares]
+        return pool_key(parts), described
+
+
+def _label(name: str) -> str:
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())[:20] or "workspace"
+
+
+def _spec_from(description: Mapping[str, Any]) -> WorkspaceSpec:
+    files = description["files"]
+    return WorkspaceSpec(
+        name=description["name"],
+        type=WorkspaceType(description["type"]),
+        template=description["template"],
+        limits=Limits(**description["limits"]),
+        network=Network(description["network"]),
+        files=Path(files) if files else None,
+        files_read_only=description["files_read_only"],
+        home=None,
+        masked=tuple(description["masked"]),
+    )
