@@ -68,9 +68,7 @@ def host_mounts(settings: Settings, user: User) -> tuple[Mount, ...]:
         names = settings.data_dir / "etc" / f"passwd-{user.uid}-{user.gid}"
         if not names.exists():
             names.parent.mkdir(parents=True, exist_ok=True)
-            names.write_text(
-                f"root:x:0:0:root:/root:/bin/sh\nsyla:x:{user.uid}:{user.gid}::/home/syla:/bin/bash\n"
-            )
+            names.write_text(f"root:x:0:0:root:/root:/bin/sh\nsyla:x:{user.uid}:{user.gid}::/home/syla:/bin/bash\n")
             names.chmod(0o644)
         mounts.append(Mount(names, "/etc/passwd", read_only=True))
     return tuple(mounts)

@@ -36,15 +36,17 @@ class Syla(Configurable):
     """Settings of Syla workspaces (`c.Syla.<name> = value`)."""
 
     data_dir = Unicode(
-        "", help="Directory for templates, homes and pool records. Empty: `syla` in Jupyter's data directory. "
-        "Environment: SYLA_HOME."
+        "",
+        help="Directory for templates, homes and pool records. Empty: `syla` in Jupyter's data directory. "
+        "Environment: SYLA_HOME.",
     ).tag(config=True)
     run_dir = Unicode(
-        "", help="Short private directory for sockets. Empty: /run/syla for root, else the user's runtime directory."
+        "",
+        help="Short private directory for sockets. Empty: /run/syla for root, else the user's runtime directory.",
     ).tag(config=True)
     memory = Unicode(
-        "", help="Memory limit of every workspace, such as '4g'. Empty: the default of its type. "
-        "Environment: SYLA_MEMORY."
+        "",
+        help="Memory limit of every workspace, such as '4g'. Empty: the default of its type. Environment: SYLA_MEMORY.",
     ).tag(config=True)
     cpus = Float(0.0, help="Cores every workspace may use. 0: the default of its type. Environment: SYLA_CPUS.").tag(
         config=True
@@ -54,7 +56,8 @@ class Syla(Configurable):
         10.0, help="Seconds a workspace lives on after the last process that held it is gone; at least 1."
     ).tag(config=True)
     pool_size = Integer(
-        1, help="Containers kept ready for each kind of ephemeral workspace in use. 0: none, every start is cold."
+        1,
+        help="Containers kept ready for each kind of ephemeral workspace in use. 0: none, every start is cold.",
     ).tag(config=True)
     pool_ttl_seconds = Float(600.0, help="Seconds a ready container waits before it ends by itself.").tag(config=True)
     pool_memory = Unicode("2g", help="Most memory that ready containers may hold together.").tag(config=True)

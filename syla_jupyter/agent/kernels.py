@@ -230,7 +230,12 @@ class Kernels:
             if self._preload and self._preload[0] == packet["preloaded"]:
                 self._preload.popleft()
             self._emit(
-                {"event": "preload", "module": packet["preloaded"], "ok": packet["ok"], "reason": packet["reason"]}
+                {
+                    "event": "preload",
+                    "module": packet["preloaded"],
+                    "ok": packet["ok"],
+                    "reason": packet["reason"],
+                }
             )
         self._work()
 

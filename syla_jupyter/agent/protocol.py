@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any, Dict, List  # noqa: UP035  Python 3.9 evaluates the aliases below
+from typing import Any, Dict, List
 
 VERSION = 1
 FRAME_MAX = 256 * 1024
 _HEAD = struct.Struct("!I")
 
-Message = Dict[str, Any]  # noqa: UP006
+Message = Dict[str, Any]
 
 
 class ProtocolError(Exception):
@@ -52,7 +52,7 @@ class FrameReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> List[Message]:  # noqa: UP006
+    def feed(self, data: bytes) -> List[Message]:
         """The frames completed by `data`; ProtocolError at the first bad one."""
         self._buffer += data
         messages = []

@@ -93,7 +93,9 @@ def build_app(prefix: str) -> Any:
     from ipykernel.kernelapp import IPKernelApp
 
     sys.argv = ["ipykernel_launcher", "-f", prefix + ".json"]
-    app = IPKernelApp.instance(connection_file=prefix + ".json", transport="ipc", ip=prefix, parent_handle=1, **SOCKETS)
+    app: Any = IPKernelApp.instance(
+        connection_file=prefix + ".json", transport="ipc", ip=prefix, parent_handle=1, **SOCKETS
+    )
     app.initialize(sys.argv[1:])
     return app
 

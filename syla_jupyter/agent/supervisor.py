@@ -70,9 +70,7 @@ class Supervisor:
         self._connections: Dict[int, Connection] = {}
         self._holders: Dict[int, Connection] = {}
         self._claimed = False
-        self._kernels = Kernels(
-            self._loop, config["dir"], int(config["spares"]), list(config["preload"]), self._emit
-        )
+        self._kernels = Kernels(self._loop, config["dir"], int(config["spares"]), list(config["preload"]), self._emit)
         self._operations: Dict[str, Callable[[Connection, Message, Callable[[Message], None]], None]] = {
             "claim": self._claim,
             "open": self._open,

@@ -33,7 +33,8 @@ def load(name: str) -> Any:
     known = sys.modules.get("_syla_" + name)
     if known is None:
         spec = importlib.util.spec_from_file_location("_syla_" + name, os.path.join(HERE, name + ".py"))
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         known = sys.modules["_syla_" + name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(known)
     return known
@@ -88,7 +89,7 @@ def trial(module: str) -> str:
 
 class Zygote:
     def __init__(self, fd: int) -> None:
-        self.socket = socket.socket(fileno=fd)
+        self.socket: Any = socket.socket(fileno=fd)
         self.wake_read, self.wake_write = os.pipe()
         for end in (self.wake_read, self.wake_write):
             os.set_blocking(end, False)
@@ -177,7 +178,6 @@ def become_kernel(channel: int, prefix: str, claim: object) -> None:
     finally:
         try:
             import atexit
-
             import threading
 
             threading._shutdown()  # type: ignore[attr-defined]

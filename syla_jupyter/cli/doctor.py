@@ -96,7 +96,9 @@ def _cgroup() -> Finding:
         return Finding("ok", "limits", "control groups version 2")
     if Path("/sys/fs/cgroup/memory").exists():
         return Finding("ok", "limits", "control groups version 1")
-    return Finding("missing", "limits", "no memory control group: limits would not hold", "boot with cgroup_enable=memory")
+    return Finding(
+        "missing", "limits", "no memory control group: limits would not hold", "boot with cgroup_enable=memory"
+    )
 
 
 def show(findings: list[Finding]) -> None:

@@ -22,16 +22,16 @@ from typing import Any
 import click
 
 from .. import app
-from ..kernelprovisioner.placement import (
+from ..model.errors import BadInput, BadPath
+from ..model.runtime import Exit
+from ..model.workspace import MountMode
+from ..workspaces.live import LiveWorkspace, RunningProcess, container_path
+from ..workspaces.placement import (
     chosen_workspace,
     default_workspace,
     ephemeral_workspace,
     kernel_environment,
 )
-from ..model.errors import BadInput, BadPath
-from ..model.runtime import Exit
-from ..model.workspace import MountMode
-from ..workspaces.live import LiveWorkspace, RunningProcess, container_path
 
 TIMED_OUT = 124  # as timeout(1)
 DRAIN_SECONDS = 5.0

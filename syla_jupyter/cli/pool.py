@@ -13,7 +13,6 @@ from rich.table import Table
 
 from .. import app
 from ..model.errors import SylaError
-from ..model.settings import PoolSettings
 from ..workspaces.pool import Pool
 
 QUIET_WAIT_MAX = 30  # seconds a refill waits for starts to calm down
@@ -73,9 +72,12 @@ def fill(size: int | None, ttl_seconds: float | None, memory_cap_bytes: int | No
     """Make what is missing, then end: started in the background after a claim."""
     os.nice(19)
     application = app.shared()
-    given = {"size": size, "ttl_seconds": ttl_seconds, "memory_cap_bytes": memory_cap_bytes}
-    settings: PoolSettings = dataclasses.replace(
-        application.settings.pool, **{name: value for name, value in given.items() if value is not None}
+    configured = application.settings.pool
+    settings = dataclasses.replace(
+        configured,
+        size=configured.size if size is None else size,
+        ttl_seconds=configured.ttl_seconds if ttl_seconds is None else ttl_seconds,
+        memory_cap_bytes=configured.memory_cap_bytes if memory_cap_bytes is None else memory_cap_bytes,
     )
     pool = Pool(data_dir=application.settings.data_dir, settings=settings, clock=application.clock)
     with pool.refill_lock() as ours:

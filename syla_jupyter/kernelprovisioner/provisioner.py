@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
-from jupyter_client.provisioning import KernelProvisionerBase
+from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Unicode
 
 from .. import app
@@ -27,12 +27,12 @@ from ..model.runtime import Exit
 from ..model.template import Template
 from ..model.workspace import WorkspaceSpec
 from ..workspaces.live import LiveWorkspace, RunningProcess, container_path
-from .placement import chosen_workspace, default_workspace, ephemeral_workspace, kernel_environment
+from ..workspaces.placement import chosen_workspace, default_workspace, ephemeral_workspace, kernel_environment
 
 SHUTDOWN_NOTICE_SECONDS = 2.0
 
 
-class SylaProvisioner(KernelProvisionerBase):  # type: ignore[misc]
+class SylaProvisioner(KernelProvisionerBase):
     """`template` in the kernelspec's provisioner config names the template; the built-in Python one otherwise."""
 
     template = Unicode("python", help="Name of the template whose image and kernel are used.").tag(config=True)
@@ -118,7 +118,7 @@ class SylaProvisioner(KernelProvisionerBase):  # type: ignore[misc]
         return {
             "transport": "ipc",
             "ip": str(self._workspace.run.client_prefix(self._slot)),
-            "key": self._key,  # type: ignore[typeddict-item]  bytes, whatever the TypedDict says
+            "key": self._key,  # type: ignore[typeddict-item] # bytes, whatever the TypedDict says
             "signature_scheme": "hmac-sha256",
             "shell_port": 1,
             "iopub_port": 2,
@@ -155,9 +155,7 @@ class SylaProvisioner(KernelProvisionerBase):  # type: ignore[misc]
         root = getattr(getattr(self.parent, "parent", None), "root_dir", None)
         name = chosen_workspace(application.environ)
         if root or name:
-            spec, note = default_workspace(
-                application.settings, Path(root or os.getcwd()), self.template, Path.home()
-            )
+            spec, note = default_workspace(application.settings, Path(root or os.getcwd()), self.template, Path.home())
             if note:
                 self.log.warning("%s", note)
                 assert spec.files is not None
@@ -190,4 +188,3 @@ class SylaProvisioner(KernelProvisionerBase):  # type: ignore[misc]
             self.log.error("kernel %s: %s", self.kernel_id, reason)
             if self.parent is not None:
                 self.parent.reason = reason
-

@@ -27,7 +27,7 @@ class User:
             raise ValueError(f"a container never runs as root (uid {self.uid}, gid {self.gid})")
 
 
-class MountVia(str, enum.Enum):
+class MountVia(enum.StrEnum):
     """How host directories get into a container.
 
     `attach`: moved into the running container's mount namespace, ids mapped so that what the container's user

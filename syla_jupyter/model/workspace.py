@@ -16,21 +16,21 @@ GIB = 1024 * MIB
 DEFAULT_WORKSPACE = "default"
 
 
-class WorkspaceType(str, enum.Enum):
+class WorkspaceType(enum.StrEnum):
     EPHEMERAL = "ephemeral"
     SESSION = "session"
     PERSISTENT = "persistent"
     COLLABORATIVE = "collaborative"
 
 
-class Network(str, enum.Enum):
+class Network(enum.StrEnum):
     """`none`: a loopback of its own and nothing else. `egress`: outwards only, own bridge, no neighbours."""
 
     NONE = "none"
     EGRESS = "egress"
 
 
-class MountMode(str, enum.Enum):
+class MountMode(enum.StrEnum):
     """How the caller's directory appears in an ephemeral workspace (`SYLA_MOUNT`)."""
 
     READ_WRITE = "rw"

@@ -119,7 +119,9 @@ class AgentClient:
             self._lose()
         return future
 
-    def call(self, operation: str, *, timeout: float = CALL_SECONDS, fds: Sequence[int] = (), **arguments: Any) -> Event:
+    def call(
+        self, operation: str, *, timeout: float = CALL_SECONDS, fds: Sequence[int] = (), **arguments: Any
+    ) -> Event:
         """`submit` and wait at most `timeout` seconds."""
         try:
             return self.submit(operation, fds, **arguments).result(timeout)

@@ -54,5 +54,6 @@ def _compile(directory: Path) -> None:
         inside = f"{AGENT_DIR}/{source.name}"
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
         compiled = py_compile.compile(str(source), dfile=inside, invalidation_mode=mode, doraise=True)
+        assert compiled is not None
         os.chmod(compiled, 0o644)
     os.chmod(directory / "__pycache__", 0o755)

@@ -17,7 +17,7 @@ from ..model.runtime import ContainerInfo, ContainerSpec, Mount, MountVia, User
 from ..model.workspace import Network
 from .attach import Attacher
 from .docker_errors import translate
-from .docker_spec import EGRESS_NETWORK, create_body
+from .docker_spec import CPU_PERIOD, EGRESS_NETWORK, cpu_quota, create_body
 
 if TYPE_CHECKING:
     import docker
@@ -67,13 +67,13 @@ class DockerRuntime:
             return self._client
 
     def create(self, spec: ContainerSpec) -> ContainerInfo:
-        client = self.client()
+        api: Any = self.client().api
         if spec.network is Network.EGRESS:
             self._ensure_egress()
         created: dict[str, Any] = {}
         try:
-            created = client.api.create_container_from_config(create_body(spec), name=spec.name)
-            client.api.start(created["Id"])
+            created = api.create_container_from_config(create_body(spec), name=spec.name)
+            api.start(created["Id"])
         except Exception as exc:
             if created:
                 self.remove(created["Id"])
@@ -84,11 +84,9 @@ class DockerRuntime:
         self._attacher.attach(container.pid, mounts)
 
     def limit_cpus(self, container_id: str, cpus: float) -> None:
-        api = self.client().api
+        api: Any = self.client().api
         try:
-            # The SDK's update_container does not know NanoCpus.
-            answer = api._post_json(api._url("/containers/{0}/update", container_id), data={"NanoCpus": int(cpus * 1e9)})
-            api._raise_for_status(answer)
+            api.update_container(container_id, cpu_period=CPU_PERIOD, cpu_quota=cpu_quota(cpus))
         except Exception as exc:
             raise translate(exc, doing="limit a container's CPUs") from exc
 
@@ -118,7 +116,10 @@ class DockerRuntime:
             raise translate(exc, doing="list containers") from exc
         return [
             ContainerInfo(
-                row["Id"], row["Names"][0].lstrip("/") if row["Names"] else "", row["Labels"], row["State"] == "running"
+                row["Id"],
+                row["Names"][0].lstrip("/") if row["Names"] else "",
+                row["Labels"],
+                row["State"] == "running",
             )
             for row in rows
         ]
@@ -127,7 +128,8 @@ class DockerRuntime:
         import docker.errors
 
         try:
-            self.client().api.inspect_image(reference)
+            api: Any = self.client().api
+            api.inspect_image(reference)
         except docker.errors.ImageNotFound:
             return False
         except SylaError:

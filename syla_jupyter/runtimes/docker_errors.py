@@ -68,6 +68,4 @@ def chain(exc: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(error))
         yield error
-        waiting += [
-            e for e in (error.__cause__, error.__context__, *error.args) if isinstance(e, BaseException)
-        ]
+        waiting += [e for e in (error.__cause__, error.__context__, *error.args) if isinstance(e, BaseException)]

@@ -18,10 +18,16 @@ from .base import LABEL_PREFIX
 
 EGRESS_NETWORK = "syla-egress"
 TMPFS_BASE = "rw,nosuid,nodev,exec"  # exec: pip builds in /tmp, and what it installs runs from the home
+CPU_PERIOD = 100_000  # microseconds, the kernel's default
 AGENT_PARENT = AGENT_DIR.rpartition("/")[0]
 
 # -I and -S: the agent is standard library only, and starts before anything is imported.
 AGENT_START = f"import sys; sys.path.insert(0, {AGENT_PARENT!r}); from agent.__main__ import main; main()"
+
+
+def cpu_quota(cpus: float) -> int:
+    """Microseconds of CPU per period, the unit of the kernel's bandwidth control."""
+    return int(cpus * CPU_PERIOD)
 
 
 def _tmpfs(limits: Limits, spec: ContainerSpec) -> dict[str, str]:
@@ -113,7 +119,8 @@ def create_body(spec: ContainerSpec) -> dict[str, Any]:
             "IpcMode": "private",
             "PidMode": "",
             "Init": False,
-            "NanoCpus": int(max(limits.cpus, spec.start_cpus) * 1e9),
+            "CpuPeriod": CPU_PERIOD,
+            "CpuQuota": cpu_quota(max(limits.cpus, spec.start_cpus)),
             "Memory": limits.memory_bytes,
             "MemorySwap": limits.memory_bytes,
             "PidsLimit": limits.pids,

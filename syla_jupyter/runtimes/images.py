@@ -92,9 +92,7 @@ class Images:
     templates : where the templates are, to know which images are current.
     """
 
-    def __init__(
-        self, client_factory: Callable[[], Any], environ: Mapping[str, str], templates: Templates
-    ) -> None:
+    def __init__(self, client_factory: Callable[[], Any], environ: Mapping[str, str], templates: Templates) -> None:
         self._client_factory = client_factory
         self._environ = environ
         self._templates = templates
@@ -259,9 +257,7 @@ def _remove_superseded(client: Any, older: list[dict[str, Any]], reference: str,
 
 def _remove_build_stage(client: Any, build_id: str) -> None:
     """What the build stage left, leaves first; its parents go with it as far as nothing else needs them."""
-    while leaves := client.api.images(
-        filters={"label": f"{LABEL_BUILD}={build_id}", "dangling": True}, quiet=True
-    ):
+    while leaves := client.api.images(filters={"label": f"{LABEL_BUILD}={build_id}", "dangling": True}, quiet=True):
         for leaf in leaves:
             client.images.remove(leaf, force=True)
 

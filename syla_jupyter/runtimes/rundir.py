@@ -53,9 +53,7 @@ class RunDir:
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         details = parent.stat()
         if details.st_uid != os.geteuid() or details.st_mode & 0o077:
-            raise StartFailed(
-                f"run directory {parent} is open to other users", f"chmod 700 {parent}, or remove it"
-            )
+            raise StartFailed(f"run directory {parent} is open to other users", f"chmod 700 {parent}, or remove it")
         path = parent / secrets.token_hex(4)
         path.mkdir(mode=0o700)
         made = cls(path)

@@ -73,9 +73,7 @@ def read(path: Path) -> Template:
         if key in _LISTS and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
             raise BadInput(f"{path}: {key}", "must be a list of strings")
         if key not in _TEXTS + _LISTS:
-            raise BadInput(
-                f"{path}: {key}", "is not a key of a template", f"Keys: {', '.join(_TEXTS + _LISTS)}"
-            )
+            raise BadInput(f"{path}: {key}", "is not a key of a template", f"Keys: {', '.join(_TEXTS + _LISTS)}")
     values: dict[str, Any] = {key: tuple(value) if key in _LISTS else value for key, value in table.items()}
     try:
         return Template(path.stem, **{"display_name": path.stem, "language": "python", **values})

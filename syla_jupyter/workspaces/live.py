@@ -80,7 +80,11 @@ class LiveWorkspace:
     """`on_closed` is called once, when the container is gone or given up."""
 
     def __init__(
-        self, spec: WorkspaceSpec, run: RunDir, container: ContainerInfo, on_closed: Callable[[LiveWorkspace], None]
+        self,
+        spec: WorkspaceSpec,
+        run: RunDir,
+        container: ContainerInfo,
+        on_closed: Callable[[LiveWorkspace], None],
     ) -> None:
         self.spec, self.run, self.container = spec, run, container
         self.agent: AgentClient
@@ -139,9 +143,7 @@ class LiveWorkspace:
         """Run a command on three descriptors of ours, which the container gets: hand over pipe or pty ends only."""
         process = self._register("command")
         try:
-            self.agent.call(
-                "command", process=process.id, argv=list(argv), cwd=cwd, env=dict(env), tty=tty, fds=stdio
-            )
+            self.agent.call("command", process=process.id, argv=list(argv), cwd=cwd, env=dict(env), tty=tty, fds=stdio)
         except BaseException:
             self._forget(process)
             raise

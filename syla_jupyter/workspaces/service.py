@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..model.errors import AgentError, SylaError, StartFailed, WorkspaceLost
+from ..model.errors import AgentError, StartFailed, SylaError, WorkspaceLost
 from ..model.runtime import (
     HOME_DIR,
     WORKSPACE_DIR,
@@ -152,9 +152,7 @@ class WorkspaceService:
         """
         removed = []
         ready = self._pool.run_ids()
-        containers = {
-            c.labels.get(LABEL_RUN, ""): c for c in self._runtime.find({LABEL_HOME: self.home_label})
-        }
+        containers = {c.labels.get(LABEL_RUN, ""): c for c in self._runtime.find({LABEL_HOME: self.home_label})}
         for run_id, container in containers.items():
             run = RunDir(self._settings.run_dir / run_id)
             if run_id in ready and container.running:
@@ -339,7 +337,13 @@ class WorkspaceService:
         if self._runtime.mount_via is MountVia.ATTACH:
             described.update(files=None, files_read_only=False, masked=())
         image = self._image_of(self._templates.get(spec.template))
-        parts = [described, image, dataclasses.asdict(self._user), str(self._agent_dir()), self._settings.spares]
+        parts = [
+            described,
+            image,
+            dataclasses.asdict(self._user),
+            str(self._agent_dir()),
+            self._settings.spares,
+        ]
         return pool_key(parts), described
 
 

@@ -101,9 +101,7 @@ def test_force_builds_again_and_leaves_one_image(images: Images, template: Templ
 def test_nothing_of_the_host_is_in_the_image(template: Template, engine: Any, tmp_path: Path) -> None:
     """A CA bundle and a pip.conf that the build used are in no layer, history, environment or label."""
     marker = f"planted-{secrets.token_hex(8)}"
-    own = next(
-        (os.environ[name] for name in ("PIP_CERT", "SSL_CERT_FILE") if name in os.environ), certifi.where()
-    )
+    own = next((os.environ[name] for name in ("PIP_CERT", "SSL_CERT_FILE") if name in os.environ), certifi.where())
     (tmp_path / "ca.pem").write_bytes(Path(own).read_bytes() + f"\n# {marker}\n".encode())
     (tmp_path / "pip.conf").write_text(f"[global]\ntrusted-host = {marker}.invalid\n")
     environ = {**os.environ, "PIP_CONFIG_FILE": str(tmp_path / "pip.conf")}
@@ -123,9 +121,7 @@ def test_nothing_of_the_host_is_in_the_image(template: Template, engine: Any, tm
     assert not engine.images.list(all=True, filters={"label": LABEL_BUILD}), "build stages are gone"
 
 
-def test_a_failed_build_says_what_pip_said_and_leaves_nothing(
-    images: Images, template: Template, engine: Any
-) -> None:
+def test_a_failed_build_says_what_pip_said_and_leaves_nothing(images: Images, template: Template, engine: Any) -> None:
     """A version that does not exist: one line with pip's words; no image, no build stage."""
     with pytest.raises(StartFailed, match=r"six==99999.*Check their names") as caught:
         images.build(replace(template, packages=("six==99999",)), progress=print)

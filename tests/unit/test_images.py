@@ -133,9 +133,7 @@ def test_progress_is_the_steps_and_what_pip_does_now() -> None:
         (["E: Unable to locate package nope"], 100, StartFailed, r"Unable to locate package nope"),
     ],
 )
-def test_a_failed_build_says_why_in_one_line(
-    lines: list[str], code: int, kind: type[SylaError], said: str
-) -> None:
+def test_a_failed_build_says_why_in_one_line(lines: list[str], code: int, kind: type[SylaError], said: str) -> None:
     """The step's exit code names the reason, the last complaints of the tools are kept, a hint follows."""
     with pytest.raises(kind, match=said) as caught:
         follow(events(*lines, code=code, error="The command returned a non-zero code"), "t", print)

@@ -23,7 +23,8 @@ def default_workspace(settings: Settings, root: Path, template: str, user_home: 
     A root that is `/` or the user's home (or holds it) would hand keys and configuration to the container.
     """
     root = root.resolve()
-    note, files, masked = "", root, (WORKSPACES_DIR,)
+    note, files = "", root
+    masked: tuple[str, ...] = (WORKSPACES_DIR,)
     if user_home.resolve().is_relative_to(root):
         files, masked = root / WORKSPACES_DIR / DEFAULT_WORKSPACE, ()
         note = f"{root} {TOO_WIDE}: kernels see {files} instead"
