@@ -8,6 +8,7 @@ connections are not its own.
 from __future__ import annotations
 
 import atexit
+import functools
 import getpass
 import os
 import subprocess
@@ -127,7 +128,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
         pool=pool,
         templates=templates,
         image_of=image_reference,
-        agent_dir=lambda: publish_agent(settings.data_dir),
+        agent_dir=functools.cache(lambda: publish_agent(settings.data_dir)),
         user=user,
         owner=getpass.getuser(),
         host_mounts=host_mounts(settings, user),

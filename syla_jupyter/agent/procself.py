@@ -8,11 +8,17 @@ import ctypes
 OOM_SCORE = 500  # kernels and commands are killed before the agent and the zygote, oom_score_adj in proc(5)
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def set_dumpable(yes: bool) -> None:
     """Whether processes of the same user may trace this one and read its memory, prctl(2)."""
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1 if yes else 0, 0, 0, 0)
+
+
+def reap_orphans() -> None:
+    """Become the parent of descendants whose own parent died; process 1 is that anyway."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def die_with_parent(signal_number: int) -> None:

@@ -1,11 +1,12 @@
 """A kernel before and after it is claimed.
 
-Before: a new session and process group, its own sockets bound at `<prefix>-1` … `-5`, ipykernel and its shell
-fully built; then it waits on its channel to the agent. The claim brings what only the user's start knows:
+Before: a new session and process group, its own sockets bound at `<prefix>-1` … `-5`, ipykernel and its shell fully
+built, its event loop running, one silent request answered; it waits, in that loop, on its channel to the agent. The
+claim brings what only the user's start knows:
 
     {"key": hex, "cwd": path, "env": {...}, "session_name": text}
 
-It is applied, answered with {"ok": true}, and the kernel enters its loop. An end of file instead of a claim
+It is applied and answered with {"ok": true}. An end of file instead of a claim
 means nobody wants it: it leaves quietly. Random generators are seeded afresh: numpy's global one would
 otherwise give every kernel of a container the same numbers. String hashing keeps the zygote's seed, which is
 fresh for each container.
@@ -17,12 +18,12 @@ import importlib
 import json
 import os
 import random
-import signal
 import socket
 import sys
 from typing import Any, Callable, Dict, List, Optional
 
 PACKET_MAX = 192 * 1024
+WARM_UP_SECONDS = 5
 SOCKETS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
 
 
@@ -100,6 +101,35 @@ def build_app(prefix: str) -> Any:
     return app
 
 
+def warm_up(app: Any) -> None:
+    """In a thread, while the kernel's loop runs: one silent execute request through its own sockets.
+
+    The first request of a kernel takes 10 ms longer than the next. This one is over before anybody waits for it, and
+    leaves nothing behind, not even in the history or the execution count.
+    """
+    import zmq
+    from jupyter_client.session import Session
+
+    context = zmq.Context()
+    try:
+        session = Session(key=app.session.key, signature_scheme=app.session.signature_scheme)
+        iopub, shell = context.socket(zmq.SUB), context.socket(zmq.DEALER)
+        iopub.subscribe(b"")
+        iopub.connect("ipc://%s-%d" % (app.ip, app.iopub_port))
+        shell.connect("ipc://%s-%d" % (app.ip, app.shell_port))
+        if not iopub.poll(WARM_UP_SECONDS * 1000):  # the welcome: we are subscribed
+            return
+        iopub.recv_multipart()
+        content = {"code": "None", "silent": True, "store_history": False, "user_expressions": {}}
+        session.send(shell, "execute_request", dict(content, allow_stdin=False, stop_on_error=True))
+        # Until its last message is out: none signed with the old key may follow the claim.
+        while iopub.poll(WARM_UP_SECONDS * 1000):
+            if b'"idle"' in iopub.recv_multipart()[-1]:
+                break
+    finally:
+        context.destroy(linger=0)
+
+
 def apply_claim(claim: Dict[str, Any], app: Any) -> None:
     os.chdir(claim["cwd"])
     os.environ.update(claim.get("env") or {})
@@ -111,6 +141,9 @@ def apply_claim(claim: Dict[str, Any], app: Any) -> None:
         import time
 
         time.tzset()
+    session_name = os.environ.get("JPY_SESSION_NAME")
+    if session_name and app.shell is not None:
+        app.shell.user_ns["__session__"] = session_name  # as ipykernel does when it is built with it
     app.session.key = bytes.fromhex(claim["key"])
     try:
         os.unlink(app.abs_connection_file)  # it held the key nobody ever used
@@ -133,8 +166,6 @@ def add_user_packages(user_site: str) -> None:
 
 def run(channel_fd: int, prefix: str, claim: Optional[Dict[str, Any]], load: Callable[[str], Any]) -> None:
     """Be a kernel; returns when it has been shut down. `load` gives files beside this one."""
-    import site
-
     procself = load("procself")
     load("lazy_debugger").put_in_place()
 
@@ -145,23 +176,56 @@ def run(channel_fd: int, prefix: str, claim: Optional[Dict[str, Any]], load: Cal
         seed_generators()
     channel = socket.socket(fileno=channel_fd)
     app = build_app(prefix)
-    user_site = site.getusersitepackages()
+    kernel = Claimable(app, channel, prefix)
     if claim is None:
-        channel.send(b'{"bound": true}')
-        data = channel.recv(PACKET_MAX)
+        kernel.wait_in_loop()
+    else:
+        kernel.claimed(claim)
+    app.start()
+
+
+class Claimable:
+    """A kernel whose loop runs already, and that waits in it for its claim."""
+
+    def __init__(self, app: Any, channel: socket.socket, prefix: str) -> None:
+        self._app, self._channel, self._prefix = app, channel, prefix
+
+    def wait_in_loop(self) -> None:
+        import threading
+
+        from tornado.ioloop import IOLoop
+
+        self._loop = IOLoop.current()
+        self._loop.add_handler(self._channel.fileno(), lambda *_: self._readable(), IOLoop.READ)
+        threading.Thread(target=self._announce, daemon=True).start()
+
+    def _announce(self) -> None:
+        try:
+            warm_up(self._app)
+        finally:
+            self._channel.send(b'{"bound": true}')
+
+    def _readable(self) -> None:
+        self._loop.remove_handler(self._channel.fileno())
+        data = self._channel.recv(PACKET_MAX)
         if not data:
             os._exit(0)
         claim = json.loads(data.decode())
-        assert isinstance(claim, dict)
-        if shadowed(user_site):
-            start_fresh(claim, channel.detach(), prefix)
-    add_user_packages(user_site)
-    try:
-        apply_claim(claim, app)
-    except OSError as exc:
-        channel.send(json.dumps({"ok": False, "message": "%s: %s" % (exc.strerror, exc.filename)}).encode())
-        os._exit(1)
-    channel.send(b'{"ok": true}')
-    channel.close()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    app.start()
+        import site
+
+        if shadowed(site.getusersitepackages()):
+            start_fresh(claim, self._channel.detach(), self._prefix)
+        self.claimed(claim)
+
+    def claimed(self, claim: Dict[str, Any]) -> None:
+        import site
+
+        add_user_packages(site.getusersitepackages())
+        try:
+            apply_claim(claim, self._app)
+        except OSError as exc:
+            message = "%s: %s" % (exc.strerror, exc.filename)
+            self._channel.send(json.dumps({"ok": False, "message": message}).encode())
+            os._exit(1)
+        self._channel.send(b'{"ok": true}')
+        self._channel.close()

@@ -1,10 +1,9 @@
 """The supervisor: listens, answers requests, and ends the container when its lease is over.
 
-    hello {version}                     first of all; {version, python, claimed}
-    claim {}                            this container is mine: said yes to exactly once
+    hello {version[, claim, seconds]}   first of all; {version, python}. `claim`: this container is mine, which is
+                                        said yes to exactly once; `seconds`: hold it
     open {}                             directories are attached, make spares
     ready {}                            answered when the preload list is done and the spares are bound
-    hold {seconds}                      this connection holds the lease and gets the events
     renew {seconds} / deadline {seconds}
     start {process, key, cwd, env[, argv]}   a kernel; {pid, prefix}
     command {process, argv, cwd, env[, tty]} + three descriptors
@@ -72,10 +71,8 @@ class Supervisor:
         self._claimed = False
         self._kernels = Kernels(self._loop, config["dir"], int(config["spares"]), list(config["preload"]), self._emit)
         self._operations: Dict[str, Callable[[Connection, Message, Callable[[Message], None]], None]] = {
-            "claim": self._claim,
             "open": self._open,
             "ready": self._ready,
-            "hold": self._hold,
             "renew": self._renew,
             "deadline": self._deadline,
             "start": self._start,
@@ -87,6 +84,7 @@ class Supervisor:
 
     def run(self) -> int:
         procself.set_dumpable(False)
+        procself.reap_orphans()
         if self._config["zygote"]:
             self._kernels.start_zygote()
         path = os.path.join(self._config["dir"], "agent")
@@ -145,8 +143,19 @@ class Supervisor:
                 answer(refused("version", "this agent speaks version %d" % VERSION))
                 connection.close()
                 return
+            if message.get("claim") is True and self._claimed:
+                answer(refused("claimed", "this container has been claimed"))
+                connection.close()
+                return
+            try:
+                if "seconds" in message:
+                    self._holds(connection, want_seconds(message))
+            except BadRequest as exc:
+                answer(refused("bad_request", str(exc)))
+                return
+            self._claimed = self._claimed or message.get("claim") is True
             connection.greeted = True
-            answer({"version": VERSION, "python": platform.python_version(), "claimed": self._claimed})
+            answer({"version": VERSION, "python": platform.python_version()})
             return
         handler = self._operations.get(operation) if isinstance(operation, str) else None
         try:
@@ -158,13 +167,6 @@ class Supervisor:
 
     # -- operations --------------------------------------------------------------------------------------------
 
-    def _claim(self, _c: Connection, _m: Message, answer: Callable[[Message], None]) -> None:
-        if self._claimed:
-            answer(refused("claimed", "this container has been claimed"))
-            return
-        self._claimed = True
-        answer({})
-
     def _open(self, _c: Connection, _m: Message, answer: Callable[[Message], None]) -> None:
         self._kernels.open()
         answer({})
@@ -172,10 +174,10 @@ class Supervisor:
     def _ready(self, _c: Connection, _m: Message, answer: Callable[[Message], None]) -> None:
         self._kernels.when_ready(answer)
 
-    def _hold(self, connection: Connection, message: Message, answer: Callable[[Message], None]) -> None:
-        self._lease.hold(connection.id, want_seconds(message))
+    def _holds(self, connection: Connection, seconds: float) -> None:
+        """It holds the lease, and gets the events."""
+        self._lease.hold(connection.id, seconds)
         self._holders[connection.id] = connection
-        answer({})
 
     def _renew(self, _c: Connection, message: Message, answer: Callable[[Message], None]) -> None:
         self._lease.renew(want_seconds(message), self._loop.now())

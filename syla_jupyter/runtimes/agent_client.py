@@ -59,7 +59,8 @@ def connect(path: Path, timeout: float) -> socket.socket:
 
 
 class AgentClient:
-    """Connected and greeted on construction; `AgentRefused` for another version, `WorkspaceLost` when nobody is there.
+    """Connected and greeted on construction; `AgentRefused` for another version or when `claim` comes too late,
+    `WorkspaceLost` when nobody is there. With `hold_seconds` it holds the lease until closed and that long after.
 
     `on_event` is called from the reader thread, `on_lost` once, from it too, when the connection ends.
     """
@@ -71,6 +72,8 @@ class AgentClient:
         on_event: Callable[[Event], None] = lambda event: None,
         on_lost: Callable[[], None] = lambda: None,
         timeout: float = CALL_SECONDS,
+        claim: bool = False,
+        hold_seconds: float | None = None,
     ) -> None:
         self._on_event, self._on_lost = on_event, on_lost
         self._socket = connect(path, timeout)
@@ -89,7 +92,8 @@ class AgentClient:
         self._reader = threading.Thread(target=self._read, name="syla-agent", daemon=True)
         self._reader.start()
         try:
-            self.hello = self.call("hello", version=VERSION, timeout=timeout)
+            extra: dict[str, Any] = {} if hold_seconds is None else {"seconds": hold_seconds}
+            self.hello = self.call("hello", version=VERSION, claim=claim, timeout=timeout, **extra)
         except AgentError:
             self.close()
             raise

@@ -66,6 +66,8 @@ def environment(spec: ContainerSpec) -> dict[str, str]:
         # Thread pools sized by the limit, not by the host's cores.
         "OMP_NUM_THREADS": cores,
         "OPENBLAS_NUM_THREADS": cores,
+        # pydevd warns about frozen modules, which debugging does not need.
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         # matplotlib reads it when it is imported, which may be in the zygote.
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }

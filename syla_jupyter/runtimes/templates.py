@@ -23,18 +23,26 @@ _LISTS = ("packages", "debian_packages", "kernel_argv", "preload")
 
 
 class Templates:
-    """All templates of one installation; files are read when asked for, so an edit counts at once."""
+    """All templates of one installation; a file that changed is read again, so an edit counts at once."""
 
     def __init__(self, data_dir: Path) -> None:
         self._own = data_dir / "templates"
+        self._read: dict[Path, tuple[tuple[int, int], Template]] = {}
 
     def get(self, name: str) -> Template:
         """Raises `UnknownTemplate`, or `BadInput` when the file is wrong."""
         if NAME.fullmatch(name):
             for folder in (self._own, _BUILT_IN):
                 path = folder / f"{name}.toml"
-                if path.is_file():
-                    return read(path)
+                try:
+                    details = path.stat()
+                except OSError:
+                    continue
+                version = (details.st_mtime_ns, details.st_size)
+                known = self._read.get(path)
+                if known is None or known[0] != version:
+                    known = self._read[path] = (version, read(path))
+                return known[1]
         raise UnknownTemplate(
             "template", f"there is none named {name!r}; known: {', '.join(self.names())}",
             "Make one: `syla image build NAME --packages PACKAGE...`",

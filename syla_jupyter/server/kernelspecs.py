@@ -19,7 +19,7 @@ def runs_in_workspace(metadata: dict[str, Any] | None) -> bool:
     return stanza is None or (isinstance(stanza, dict) and stanza.get("provisioner_name", PROVISIONER) == PROVISIONER)
 
 
-class WorkspaceKernelSpecManager(KernelSpecManager):  # type: ignore[misc]
+class WorkspaceKernelSpecManager(KernelSpecManager):
     def find_kernel_specs(self) -> dict[str, str]:
         specs: dict[str, str] = super().find_kernel_specs()
         return {name: place for name, place in specs.items() if self._allowed(name)}

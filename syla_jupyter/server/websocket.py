@@ -28,11 +28,11 @@ class TellingWebsocketConnection(ZMQChannelsWebsocketConnection):
 
     def on_kernel_restarted(self) -> None:
         self._tell_reason()
-        super().on_kernel_restarted()
+        super().on_kernel_restarted()  # type: ignore[no-untyped-call]
 
     def on_restart_failed(self) -> None:
         self._tell_reason()
-        super().on_restart_failed()
+        super().on_restart_failed()  # type: ignore[no-untyped-call]
 
     def _remember(self, incoming: Any) -> None:
         """Keep the header of an execute request; what does not parse is left to the real handler to refuse."""

@@ -7,6 +7,7 @@ so asking whether a kernel lives costs nothing and never reaches the engine.
 from __future__ import annotations
 
 import itertools
+import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from ..model.errors import AgentError, BadPath, WorkspaceLost
 from ..model.runtime import WORKSPACE_DIR, ContainerInfo, Exit
-from ..model.workspace import WorkspaceSpec, readable_bytes
+from ..model.workspace import MIB, WorkspaceSpec, readable_bytes
 from ..runtimes.agent_client import AgentClient, Event
 from ..runtimes.rundir import RunDir
 
@@ -67,10 +68,11 @@ class RunningProcess:
         if ended.out_of_memory:
             return (
                 f"The kernel was stopped: it passed its memory limit of {readable_bytes(limits.memory_bytes)}. "
-                "Free what is not needed, or raise the limit (SYLA_MEMORY=4g, or c.Syla.memory in the configuration)."
+                "Free what is not needed, or raise the limit: "
+                f"SYLA_MEMORY={2 * limits.memory_bytes // MIB}m, or c.Syla.memory in the configuration."
             )
         if ended.signal is not None:
-            return f"The kernel was ended by signal {ended.signal}. {ended.detail}".strip()
+            return f"The kernel was ended by signal {_signal_name(ended.signal)}. {ended.detail}".strip()
         if ended.code is None:
             return f"The kernel ended with its container: {ended.detail}"
         return f"The kernel ended with exit code {ended.code}. {ended.detail}".strip()
@@ -200,6 +202,13 @@ class LiveWorkspace:
         self._forget(process)
         if not process.done.done():
             process.done.set_result(ended)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return f"{number} ({signal.Signals(number).name})"
+    except ValueError:
+        return str(number)
 
 
 def _exit_of(event: Event) -> Exit:

@@ -172,15 +172,21 @@ class Pool:
             place.unlink(missing_ok=True)
 
     def drop_stale_keys(self) -> None:
-        """Forget keys nobody has wanted for ten times the time to live, and that have nothing ready."""
+        """Forget keys nobody has wanted for ten times the time to live."""
         for status, _ in self._keys():
-            if not status.ready and status.last_wanted_seconds_ago > 10 * self._settings.ttl_seconds:
-                directory = self._dir / status.key
-                with contextlib.suppress(OSError):
-                    (directory / "spec.json").unlink(missing_ok=True)
-                    for child in ("ready", "taken"):
-                        (directory / child).rmdir()
-                    directory.rmdir()
+            if status.last_wanted_seconds_ago > 10 * self._settings.ttl_seconds:
+                self.drop(status.key)
+
+    def drop(self, key: str) -> None:
+        """Forget a key; what it has ready ends by its lease."""
+        directory = self._dir / key
+        with contextlib.suppress(OSError):
+            (directory / "spec.json").unlink(missing_ok=True)
+            for child in ("ready", "taken"):
+                for record in (directory / child).iterdir():
+                    record.unlink(missing_ok=True)
+                (directory / child).rmdir()
+            directory.rmdir()
 
     @contextlib.contextmanager
     def refill_lock(self) -> Iterator[bool]:

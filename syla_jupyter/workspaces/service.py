@@ -109,12 +109,11 @@ class WorkspaceService:
             return workspace
 
     def fill_pool(self, description: Mapping[str, Any], key: str) -> None:
-        """Make one ready container of a key and put it into the pool."""
+        """Make one ready container of a key and put it into the pool; a key that no claim can ask for is dropped."""
         spec = _spec_from(description)
-        if self._key(spec)[0] != key:
-            raise StartFailed("the pool's record is of another version: nothing to make")
-        if self._runtime.mount_via is MountVia.BIND and spec.files is not None and not spec.files.is_dir():
-            raise StartFailed(f"{spec.files} is gone: nothing to make")
+        if self._key(spec)[0] != key or (spec.files is not None and not spec.files.is_dir()):
+            self._pool.drop(key)  # of another version or image, or of a directory that is gone
+            return
         workspace = self._make(spec, kind="pool")
         workspace.run.disown()
         self._pool.put(key, workspace.run.id, workspace.container)
@@ -184,9 +183,7 @@ class WorkspaceService:
             workspace = LiveWorkspace(spec, run, container, self._forget)
             try:
                 run.write_owner()
-                agent = self._connect(workspace)
-                agent.call("claim")
-                agent.call("hold", seconds=self._settings.lease_seconds)
+                self._connect(workspace, claim=True, hold_seconds=self._settings.lease_seconds)
                 if self._runtime.mount_via is MountVia.ATTACH:
                     self._runtime.attach(workspace.container, self._mounts(spec))
             except SylaError as exc:
@@ -216,16 +213,14 @@ class WorkspaceService:
         workspace = LiveWorkspace(spec, run, ContainerInfo("", container_spec.name, {}, False), self._forget)
         try:
             workspace.container = self._runtime.create(container_spec)
-            agent = self._connect(workspace, wait=True)
-            agent.call("hold", seconds=self._settings.pool.ttl_seconds if pooled else self._settings.lease_seconds)
+            hold_seconds = self._settings.pool.ttl_seconds if pooled else self._settings.lease_seconds
+            agent = self._connect(workspace, wait=True, claim=not pooled, hold_seconds=hold_seconds)
             if not container_spec.agent.open:
                 self._runtime.attach(workspace.container, self._mounts(spec))
                 agent.call("open")
             if pooled:
                 agent.call("ready", timeout=self._settings.start_timeout_seconds)
                 self._runtime.limit_cpus(workspace.container.id, spec.limits.cpus)
-            else:
-                agent.call("claim")
         except BaseException:
             self._give_up(workspace)
             raise
@@ -248,7 +243,9 @@ class WorkspaceService:
                 if not workspace.lost:
                     log.error("workspace %s keeps the CPUs of its start: %s", workspace.spec.name, exc)
 
-    def _connect(self, workspace: LiveWorkspace, *, wait: bool = False) -> AgentClient:
+    def _connect(
+        self, workspace: LiveWorkspace, *, claim: bool, hold_seconds: float, wait: bool = False
+    ) -> AgentClient:
         run = workspace.run
 
         def gone() -> bool:
@@ -262,10 +259,18 @@ class WorkspaceService:
                 gone=gone,
                 on_event=workspace.on_event,
                 on_lost=workspace.on_lost,
+                claim=claim,
+                hold_seconds=hold_seconds,
             )
             run.adopt_agent()
         else:
-            client = AgentClient(run.agent_socket, on_event=workspace.on_event, on_lost=workspace.on_lost)
+            client = AgentClient(
+                run.agent_socket,
+                on_event=workspace.on_event,
+                on_lost=workspace.on_lost,
+                claim=claim,
+                hold_seconds=hold_seconds,
+            )
         workspace.agent = client
         workspace.container = dataclasses.replace(workspace.container, pid=client.peer_pid)
         return client

@@ -1,0 +1,65 @@
+"""Memory of ten idle kernels: what is theirs, with what they share divided among the sharers (PSS).
+
+Ours counts every process of the container, agent, zygote and spare included, divided by the ten kernels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+from pathlib import Path
+
+from ..client import PYTHON, SYLA, running
+from ..measure import Bench, Sample, interleave
+from ..model import LOCAL, OURS, Outcome, Row, times_baseline
+from ..processes import descendants
+from .execution import DEFAULT_WORKSPACE
+
+KERNELS = 10
+MIB = 1024 * 1024
+
+
+def pss_bytes(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"/proc/{pid}/smaps_rollup says no Pss")
+
+
+async def _idle(bench: Bench) -> Outcome:
+    group: list[float] = []
+
+    async def ours() -> float:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(KERNELS):
+                await stack.enter_async_context(running(SYLA))
+            await bench.calm.wait(live=1, kernels=KERNELS)
+            (name,) = bench.calm.containers()
+            pss = sum(map(pss_bytes, bench.calm.top(name)))
+            group.append(bench.calm.memory_bytes(name) / MIB / KERNELS)
+        return pss / MIB / KERNELS
+
+    async def local() -> float:
+        live = len(bench.calm.containers())
+        async with contextlib.AsyncExitStack() as stack:
+            pids: set[int] = set()
+            for _ in range(KERNELS):
+                km, _ = await stack.enter_async_context(running(PYTHON))
+                pids |= {km.provisioner.pid, *descendants(km.provisioner.pid)}
+            await bench.calm.wait(live=live)
+            return sum(map(pss_bytes, pids)) / MIB / KERNELS
+
+    variants: dict[str, Sample] = {OURS: ours, LOCAL: local}
+    samples = await interleave(variants, 1 if bench.quick else 3, warm_up=False)
+    extra = {"kernels": KERNELS, "cgroup_mib_per_kernel": round(statistics.median(group), 3)}
+    return Outcome(samples, extra=extra)
+
+
+IDLE = Row(
+    "idle_memory",
+    "PSS per idle kernel, ten in one workspace",
+    "MiB",
+    _idle,
+    times_baseline(0.5),
+    environ=DEFAULT_WORKSPACE,
+)

@@ -1,0 +1,146 @@
+"""One installation (a `SYLA_HOME`) as the host sees it: its containers, run directories and processes.
+
+A test that is over must leave an installation *idle*: nothing but what the pool keeps ready. One that is drained
+afterwards must have *nothing left*.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from syla_jupyter.config import default_run_dir
+from syla_jupyter.workspaces.pool import pool_key
+
+POLL_SECONDS = 0.05
+END_SECONDS = 15.0  # for the engine to take a container down
+
+
+def wait_until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """The first true value of `condition`; fails with `what` when there is none in time."""
+    until = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < until, f"not within {seconds:g} s: {what}"
+        time.sleep(POLL_SECONDS)
+    return value
+
+
+async def wait_until_async(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """`wait_until` that lets the event loop go on."""
+    until = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < until, f"not within {seconds:g} s: {what}"
+        await asyncio.sleep(POLL_SECONDS)
+    return value
+
+
+def wait_empty(rows: Callable[[], Iterable[str]], seconds: float, what: str) -> None:
+    """Wait until `rows` gives nothing; fails with the rows that stay."""
+    until = time.monotonic() + seconds
+    while left := list(rows()):
+        assert time.monotonic() < until, f"{what} after {seconds:g} s: " + "; ".join(left)
+        time.sleep(POLL_SECONDS)
+
+
+@dataclass(frozen=True)
+class Installation:
+    home: Path
+    engine: Any
+    """A client of the engine's SDK."""
+
+    @property
+    def label(self) -> str:
+        return f"syla.home={pool_key(str(self.home))[:12]}"
+
+    def containers(self) -> list[Any]:
+        """In any state; those that vanish while they are listed are left out."""
+        listed: list[Any] = self.engine.containers.list(
+            all=True, filters={"label": self.label}, ignore_removed=True, sparse=False
+        )
+        return listed
+
+    def run_directories(self) -> list[Path]:
+        base = default_run_dir(os.environ, os.geteuid())
+        return [path for path in _listed(base) if _text(path / "data_dir") == str(self.home)]
+
+    def processes(self) -> list[str]:
+        """`pid command` of each process of this host that was started with this `SYLA_HOME`."""
+        wanted = f"SYLA_HOME={self.home}"
+        found = []
+        for process in Path("/proc").iterdir():
+            if process.name.isdigit() and int(process.name) != os.getpid():
+                if wanted in _text(process / "environ").split("\0"):
+                    found.append(f"{process.name} {_text(process / 'cmdline').replace(chr(0), ' ')}")
+        return found
+
+    def in_use(self) -> list[str]:
+        """One line for each container, run directory and connection file that is not the pool's."""
+        rows = [f"run directory {path}" for path in self.run_directories() if _used(path)]
+        pooled = {path.name for path in self.run_directories() if not _used(path)}
+        rows += [f"container {c.name}" for c in self.containers() if c.labels.get("syla.run") not in pooled]
+        runtime = Path(os.environ["JUPYTER_RUNTIME_DIR"])
+        rows += [f"connection file {path}" for path in _listed(runtime) if path.name.startswith("kernel-")]
+        return rows
+
+    def left(self) -> list[str]:
+        """One line for anything at all."""
+        rows = [f"container {container.name} ({container.status})" for container in self.containers()]
+        rows += [f"run directory {path}" for path in self.run_directories()]
+        return rows + [f"process {line}" for line in self.processes()]
+
+    def assert_idle(self, seconds: float = END_SECONDS) -> None:
+        wait_empty(self.in_use, seconds, f"still in use in {self.home}")
+
+    def assert_nothing_left(self, seconds: float = END_SECONDS) -> None:
+        wait_empty(self.left, seconds, f"left of {self.home}")
+
+    def drain(self) -> None:
+        """No more refills, and what was ready is ended."""
+        syla("pool", "pause", home=self.home)
+        wait_empty(lambda: [row for row in self.processes() if "pool fill" in row], 60, "still refilling")
+        syla("pool", "drain", home=self.home)
+
+    def describe(self) -> str:
+        """For the report of a failed test."""
+        rows = [subprocess.run(["docker", "ps", "-a"], capture_output=True, text=True, check=False).stdout]
+        for container in self.containers():
+            details = container.attrs
+            facts = {"State": details["State"], "Mounts": details["Mounts"], "HostConfig": details["HostConfig"]}
+            rows.append(f"{container.name}: {json.dumps(facts)}\n{container.logs(tail=50).decode(errors='replace')}")
+        return "\n".join(rows + self.left())
+
+
+def syla(*arguments: str, home: Path | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run `syla`, from this interpreter; fails when it fails unless `check=False`."""
+    environ = {**os.environ, **({"SYLA_HOME": str(home)} if home else {}), **options.pop("env", {})}
+    options = {"check": True, "capture_output": True, "text": True, "timeout": 120, **options}
+    command = [sys.executable, "-m", "syla_jupyter.cli.main", *arguments]
+    return subprocess.run(command, env=environ, **options)
+
+
+def _used(run_directory: Path) -> bool:
+    """Owned by a process that does not belong to the pool; a container that is ready has no owner."""
+    try:
+        owner = json.loads((run_directory / "owner").read_text())["pid"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return "\0pool\0" not in _text(Path(f"/proc/{owner}/cmdline"))
+
+
+def _listed(directory: Path) -> list[Path]:
+    return sorted(directory.iterdir()) if directory.is_dir() else []
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
