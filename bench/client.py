@@ -15,7 +15,6 @@ from typing import Any
 import zmq.asyncio
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.session import Session
-from traitlets.config import Config
 
 REPLY_SECONDS = 60.0
 SYLA, PYTHON = "syla-python", "python3"
@@ -73,17 +72,18 @@ async def end(km: Any, client: Any = None) -> None:
             await km.shutdown_kernel(now=True)
 
 
-async def start_to_reply(name: str, config: Config | None = None, **launch: Any) -> float:
-    """Milliseconds from `start_kernel` to the reply to `1+1`; the kernel is ended before this returns."""
-    km: Any = AsyncKernelManager(kernel_name=name, config=config)
+async def start_to_reply(name: str, **launch: Any) -> tuple[float, float]:
+    """Milliseconds until `start_kernel` returns, and until `1+1` is answered; the kernel is ended afterwards."""
+    km: Any = AsyncKernelManager(kernel_name=name)
     client = None
     try:
         begin = now_ms()
         async with asyncio.timeout(REPLY_SECONDS):
             await km.start_kernel(**launch)
+        launched = now_ms() - begin
         client = channels(km)
         await reply_to(client, "1+1")
-        return now_ms() - begin
+        return launched, now_ms() - begin
     finally:
         await end(km, client)
 

@@ -119,7 +119,7 @@ class Refiller:
 def build(settings: Settings, environ: Mapping[str, str]) -> Application:
     clock = SystemClock()
     user, mount_via = choose_user(environ, settings)
-    runtime = DockerRuntime(environ=environ, user=user, mount_via=mount_via)
+    runtime = DockerRuntime(environ=environ, user=user, mount_via=mount_via, egress_allowed=settings.egress_allowed)
     templates = Templates(settings.data_dir)
     pool = Pool(data_dir=settings.data_dir, settings=settings.pool, clock=clock)
     service = WorkspaceService(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_core.paths import jupyter_data_dir
-from traitlets import Float, Integer, TraitError, Unicode
+from traitlets import Float, Integer, List, TraitError, Unicode
 from traitlets.config import Config, Configurable
 
 from .model.errors import BadInput
@@ -60,6 +60,11 @@ class Syla(Configurable):
         help="Containers kept ready for each kind of ephemeral workspace in use. 0: none, every start is cold.",
     ).tag(config=True)
     pool_ttl_seconds = Float(600.0, help="Seconds a ready container waits before it ends by itself.").tag(config=True)
+    egress_allowed = List(
+        Unicode(),
+        help="Networks near this host that workspaces with network access may reach, such as '10.1.0.0/16' for a "
+        "package mirror. Everything private, link-local or on this host is refused otherwise.",
+    ).tag(config=True)
     pool_memory = Unicode("2g", help="Most memory that ready containers may hold together.").tag(config=True)
 
 
@@ -102,6 +107,7 @@ def load_settings(config: Config | None, environ: Mapping[str, str]) -> Settings
             ),
             spares=traits.spares,
             lease_seconds=traits.lease_seconds,
+            egress_allowed=tuple(traits.egress_allowed),
             pool=PoolSettings(
                 size=traits.pool_size,
                 ttl_seconds=traits.pool_ttl_seconds,

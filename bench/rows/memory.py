@@ -28,6 +28,7 @@ def pss_bytes(pid: int) -> int:
 
 async def _idle(bench: Bench) -> Outcome:
     group: list[float] = []
+    parts: dict[str, list[float]] = {}
 
     async def ours() -> float:
         async with contextlib.AsyncExitStack() as stack:
@@ -35,9 +36,10 @@ async def _idle(bench: Bench) -> Outcome:
                 await stack.enter_async_context(running(SYLA))
             await bench.calm.wait(live=1, kernels=KERNELS)
             (name,) = bench.calm.containers()
-            pss = sum(map(pss_bytes, bench.calm.top(name)))
+            pss = [pss_bytes(pid) / MIB for pid in bench.calm.top(name)]
+            parts[OURS] = sorted(round(value, 1) for value in pss)
             group.append(bench.calm.memory_bytes(name) / MIB / KERNELS)
-        return pss / MIB / KERNELS
+        return sum(pss) / KERNELS
 
     async def local() -> float:
         live = len(bench.calm.containers())
@@ -47,11 +49,13 @@ async def _idle(bench: Bench) -> Outcome:
                 km, _ = await stack.enter_async_context(running(PYTHON))
                 pids |= {km.provisioner.pid, *descendants(km.provisioner.pid)}
             await bench.calm.wait(live=live)
-            return sum(map(pss_bytes, pids)) / MIB / KERNELS
+            pss = [pss_bytes(pid) / MIB for pid in pids]
+            parts[LOCAL] = sorted(round(value, 1) for value in pss)
+            return sum(pss) / KERNELS
 
     variants: dict[str, Sample] = {OURS: ours, LOCAL: local}
     samples = await interleave(variants, 1 if bench.quick else 3, warm_up=False)
-    extra = {"kernels": KERNELS, "cgroup_mib_per_kernel": round(statistics.median(group), 3)}
+    extra = {"kernels": KERNELS, "cgroup_mib_per_kernel": round(statistics.median(group), 3), "processes": parts}
     return Outcome(samples, extra=extra)
 
 

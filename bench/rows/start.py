@@ -6,6 +6,8 @@ its columns are the same thing in both rows.
 
 from __future__ import annotations
 
+import statistics
+
 from .. import gateway
 from ..client import PYTHON, SYLA, start_to_reply
 from ..measure import Bench, Sample, interleave
@@ -16,22 +18,26 @@ WARM_MS, WARM_TIMES = 25, 20
 
 async def _run(bench: Bench, ready: int) -> Outcome:
     notes = []
+    launched: dict[str, list[float]] = {}
 
-    def sample(kernel: str, poll: float = 0.0) -> Sample:
+    def sample(name: str, kernel: str, poll: float = 0.0) -> Sample:
         async def one() -> float:
             await bench.calm.wait(ready=ready)
-            if not poll:
-                return await start_to_reply(kernel)
-            gateway.poll_every(poll)
-            return await start_to_reply(kernel, env=gateway.environment(bench.tag))
+            if poll:
+                gateway.poll_every(poll)
+                until_launch, took = await start_to_reply(kernel, env=gateway.environment(bench.tag))
+            else:
+                until_launch, took = await start_to_reply(kernel)
+            launched.setdefault(name, []).append(until_launch)
+            return took
 
         return one
 
-    variants = {OURS: sample(SYLA), LOCAL: sample(PYTHON)}
+    variants = {OURS: sample(OURS, SYLA), LOCAL: sample(LOCAL, PYTHON)}
     try:
         await gateway.prepare(bench.application, bench.lab)
-        variants[GATEWAY] = sample(gateway.KERNEL, gateway.DEFAULT_POLL)
-        variants[GATEWAY_FAST] = sample(gateway.KERNEL, gateway.FAST_POLL)
+        variants[GATEWAY] = sample(GATEWAY, gateway.KERNEL, gateway.DEFAULT_POLL)
+        variants[GATEWAY_FAST] = sample(GATEWAY_FAST, gateway.KERNEL, gateway.FAST_POLL)
         await _works(bench)
     except Exception as exc:
         variants.pop(GATEWAY, None)
@@ -44,7 +50,8 @@ async def _run(bench: Bench, ready: int) -> Outcome:
     missed = len(bench.application.pool.misses(1000)) - misses
     if ready and missed:
         raise RuntimeError(f"{missed} of the starts found nothing ready: they were not warm")
-    return Outcome(samples, notes=notes)
+    parts = {name: round(statistics.median(values), 3) for name, values in launched.items()}
+    return Outcome(samples, extra={"until_start_kernel_returns": parts}, notes=notes)
 
 
 async def _works(bench: Bench) -> None:

@@ -7,11 +7,17 @@ import json
 import os
 import sys
 
-from .supervisor import Supervisor
-
 
 def main() -> None:
-    code = Supervisor(json.loads(sys.argv[1])).run()
+    config = json.loads(sys.argv[1])
+    zygote = None
+    if config["zygote"]:
+        from . import launch
+
+        zygote = launch.zygote()  # it imports for 0.3 s: first of all, and beside our own imports
+    from .supervisor import Supervisor
+
+    code = Supervisor(config, zygote).run()
     sys.stderr.flush()
     os._exit(code)  # process 1: everything else in the container ends with it
 

@@ -67,9 +67,9 @@ class Kernels:
 
     # -- what the supervisor calls -------------------------------------------------------------------------
 
-    def start_zygote(self) -> None:
+    def adopt_zygote(self, pid: int, fd: int) -> None:
         self._zygote = ZygoteLink(self._loop, self._from_zygote, self._zygote_died)
-        self._zygote.start()
+        self._zygote.adopt(pid, fd)
 
     def open(self) -> None:
         """Directories are in place: kernels may be made."""
@@ -144,8 +144,9 @@ class Kernels:
         spare = Spare(self._loop, number, os.path.join(self._dir, "k%d" % number), self._ended)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         stderr = spare.keep_tail()
+        request = {"fork": number, "prefix": spare.prefix, "wanted": bool(self._waiting)}
         try:
-            if not self._zygote.send({"fork": number, "prefix": spare.prefix}, [theirs.fileno(), stderr]):
+            if not self._zygote.send(request, [theirs.fileno(), stderr]):
                 ours.close()
                 return
         finally:

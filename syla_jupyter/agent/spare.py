@@ -24,6 +24,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 PACKET_MAX = 192 * 1024
 WARM_UP_SECONDS = 5
+BOUND = b'{"bound": true}'
 SOCKETS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
 
 
@@ -164,8 +165,13 @@ def add_user_packages(user_site: str) -> None:
         sys.path[:] = before + [p for p in sys.path if p not in before]
 
 
-def run(channel_fd: int, prefix: str, claim: Optional[Dict[str, Any]], load: Callable[[str], Any]) -> None:
-    """Be a kernel; returns when it has been shut down. `load` gives files beside this one."""
+def run(
+    channel_fd: int, prefix: str, claim: Optional[Dict[str, Any]], wanted: bool, load: Callable[[str], Any]
+) -> None:
+    """Be a kernel; returns when it has been shut down.
+
+    `wanted`: somebody waits for it already, so it is not warmed up. `load` gives files beside this one.
+    """
     procself = load("procself")
     load("lazy_debugger").put_in_place()
 
@@ -178,7 +184,7 @@ def run(channel_fd: int, prefix: str, claim: Optional[Dict[str, Any]], load: Cal
     app = build_app(prefix)
     kernel = Claimable(app, channel, prefix)
     if claim is None:
-        kernel.wait_in_loop()
+        kernel.wait_in_loop(wanted)
     else:
         kernel.claimed(claim)
     app.start()
@@ -190,20 +196,23 @@ class Claimable:
     def __init__(self, app: Any, channel: socket.socket, prefix: str) -> None:
         self._app, self._channel, self._prefix = app, channel, prefix
 
-    def wait_in_loop(self) -> None:
+    def wait_in_loop(self, wanted: bool) -> None:
         import threading
 
         from tornado.ioloop import IOLoop
 
         self._loop = IOLoop.current()
         self._loop.add_handler(self._channel.fileno(), lambda *_: self._readable(), IOLoop.READ)
-        threading.Thread(target=self._announce, daemon=True).start()
+        if wanted:
+            self._channel.send(BOUND)
+        else:
+            threading.Thread(target=self._announce, daemon=True).start()
 
     def _announce(self) -> None:
         try:
             warm_up(self._app)
         finally:
-            self._channel.send(b'{"bound": true}')
+            self._channel.send(BOUND)
 
     def _readable(self) -> None:
         self._loop.remove_handler(self._channel.fileno())

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import platform
 import socket
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from . import cgroup, procself
 from .kernels import Kernels, refused
@@ -62,9 +62,10 @@ def check_start(message: Message) -> None:
 
 
 class Supervisor:
-    def __init__(self, config: Dict[str, Any]) -> None:
+    def __init__(self, config: Dict[str, Any], zygote: Optional[Tuple[int, int]]) -> None:
         self._loop = Loop()
         self._config = config
+        self._zygote = zygote
         self._lease = Lease(config["lease_seconds"], config.get("deadline_seconds"), self._loop.now())
         self._connections: Dict[int, Connection] = {}
         self._holders: Dict[int, Connection] = {}
@@ -85,8 +86,8 @@ class Supervisor:
     def run(self) -> int:
         procself.set_dumpable(False)
         procself.reap_orphans()
-        if self._config["zygote"]:
-            self._kernels.start_zygote()
+        if self._zygote is not None:
+            self._kernels.adopt_zygote(*self._zygote)
         path = os.path.join(self._config["dir"], "agent")
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(path + ".new")

@@ -160,14 +160,14 @@ class Zygote:
         os.dup2(stderr, 1)
         os.dup2(stderr, 2)
         os.close(stderr)
-        become_kernel(channel, packet["prefix"], None)
+        become_kernel(channel, packet["prefix"], None, packet["wanted"])
 
 
-def become_kernel(channel: int, prefix: str, claim: object) -> None:
+def become_kernel(channel: int, prefix: str, claim: object, wanted: bool) -> None:
     """In the process that is to be the kernel; does not return."""
     code = 1
     try:
-        load("spare").run(channel, prefix, claim, load)
+        load("spare").run(channel, prefix, claim, wanted, load)
         code = 0
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else 1
@@ -199,11 +199,13 @@ def main() -> None:
         claim_fd, channel, prefix = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
         with os.fdopen(claim_fd, "rb") as file:
             claim = json.loads(file.read().decode())
-        become_kernel(channel, prefix, claim)
+        become_kernel(channel, prefix, claim, True)
+    os.setsid()
     procself.die_with_parent(signal.SIGKILL)
     procself.set_dumpable(False)  # nobody traces the interpreter that others come from
+    gc.disable()  # nothing that is imported becomes garbage; collecting meanwhile is a tenth of the time
     spare.import_ipykernel()
-    gc.collect()
+    gc.enable()
     gc.freeze()
     Zygote(int(sys.argv[1])).run()
 

@@ -2,7 +2,7 @@
 
 Records on a SOCK_SEQPACKET pair, JSON, one a packet:
 
-    agent -> zygote   {"fork": n, "prefix": p} + [channel, stderr]   {"preload": module}
+    agent -> zygote   {"fork": n, "prefix": p, "wanted": bool} + [channel, stderr]   {"preload": module}
     zygote -> agent   {"ready": true} {"forked": n, "pid": p} {"failed": n, "message": m}
                       {"exit": pid, "status": wait status} {"preloaded": module, "ok": bool, "reason": r}
 """
@@ -10,12 +10,10 @@ Records on a SOCK_SEQPACKET pair, JSON, one a packet:
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
-from typing import Callable, Dict, List, Optional
+from typing import Callable, List, Optional
 
+from . import launch
 from .loop import Loop
 from .protocol import Message
 
@@ -30,26 +28,16 @@ class ZygoteLink:
         self._deaths = 0
         self.ready = False
 
+    def adopt(self, pid: int, fd: int) -> None:
+        """One that has been launched."""
+        self._socket = socket.socket(fileno=fd)
+        self._socket.setblocking(False)
+        self.ready = False
+        self._loop.watch(self._socket, self._readable)
+        self._loop.child(pid, self._died)
+
     def start(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        environment: Dict[str, str] = {k: v for k, v in os.environ.items() if not k.startswith("SYLA_")}
-        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
-        process = subprocess.Popen(
-            [sys.executable, script, str(theirs.fileno())],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=None,
-            pass_fds=[theirs.fileno()],
-            cwd="/",
-            env=environment,
-            start_new_session=True,
-        )
-        theirs.close()
-        ours.setblocking(False)
-        self._socket, self.ready = ours, False
-        self._loop.watch(ours, self._readable)
-        self._loop.child(process.pid, self._died)
-        process.returncode = 0  # the loop reaps it; keeps the destructor quiet
+        self.adopt(*launch.zygote())
 
     def send(self, packet: Message, fds: Optional[List[int]] = None) -> bool:
         """False when the zygote is not there to take it."""

@@ -30,7 +30,7 @@ def examine(application: app.Application) -> list[Finding]:
     findings = [_engine(application)]
     if findings[0].level == "ok":
         findings.append(_image(application))
-    findings += [_mounts(application), _swap(), _disk(application), _cgroup()]
+    findings += [_mounts(application), _network(), _swap(), _disk(application), _cgroup()]
     return findings
 
 
@@ -69,6 +69,19 @@ def _mounts(application: app.Application) -> Finding:
             "run the server as an ordinary user of group docker",
         )
     return Finding("ok", "directories", "named when a container is made (not root): the pool keeps one per directory")
+
+
+def _network() -> Finding:
+    if os.geteuid() == 0:
+        if shutil.which("iptables"):
+            return Finding("ok", "network", "workspaces with a network are kept from this host and what is near")
+        return Finding("missing", "network", "no iptables to close off workspaces", "sudo apt-get install iptables")
+    return Finding(
+        "note",
+        "network",
+        "only root can keep workspaces with a network from this host and what is near",
+        "sudo syla network protect (once after each boot)",
+    )
 
 
 def _swap() -> Finding:

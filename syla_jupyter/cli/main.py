@@ -49,6 +49,14 @@ def doctor(as_json: bool) -> None:
         sys.exit(69)
 
 
+@main.command("network", hidden=True)
+@click.argument("verb", type=click.Choice(["protect"]))
+def network(verb: str) -> None:
+    """Close off the workspaces' network from this host and what is near (needs root)."""
+    app.shared().runtime.ensure_egress()
+    click.echo("Workspaces reach outwards only.")
+
+
 main.add_command(execute.exec_command)
 main.add_command(execute.console_command)
 main.add_command(images.group)

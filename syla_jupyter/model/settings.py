@@ -6,6 +6,7 @@ settings object that exists is a usable one.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,7 +54,12 @@ class Settings:
     environment_allowed: tuple[str, ...] = ("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "COLUMNS", "LINES")
     """Names a kernel may inherit from the process that starts it; nothing else crosses."""
 
+    egress_allowed: tuple[str, ...] = ()
+    """Networks (CIDR) near this host that workspaces with network `egress` may reach."""
+
     def __post_init__(self) -> None:
+        for network in self.egress_allowed:
+            ipaddress.IPv4Network(network)
         # <run>/<8 hex>/h/<8 hex>-5 is the longest path a client connects to.
         longest = len(str(self.run_dir).encode()) + len("/12345678/h/12345678-5")
         if longest > SOCKET_PATH_MAX:

@@ -7,6 +7,7 @@ Liveness comes from the connection to the agent; this adapter polls nothing.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from ..model.workspace import Network
 from .attach import Attacher
 from .docker_errors import translate
 from .docker_spec import CPU_PERIOD, EGRESS_NETWORK, cpu_quota, create_body
+from .firewall import protect
 
 if TYPE_CHECKING:
     import docker
@@ -27,9 +29,13 @@ BRIDGE = "syla0"
 
 
 class DockerRuntime:
-    """Parameters: `environ` as of `docker.from_env`; `user` and `mount_via` as decided for this host."""
+    """Parameters: `environ` as of `docker.from_env`; `user` and `mount_via` as decided for this host; `egress_allowed`
+    networks (CIDR) near this host that workspaces may reach all the same."""
 
-    def __init__(self, *, environ: Mapping[str, str], user: User, mount_via: MountVia) -> None:
+    def __init__(
+        self, *, environ: Mapping[str, str], user: User, mount_via: MountVia, egress_allowed: Sequence[str] = ()
+    ) -> None:
+        self._egress_allowed = egress_allowed
         self._environ = dict(environ)
         self._user = user
         self._mount_via = mount_via
@@ -69,7 +75,7 @@ class DockerRuntime:
     def create(self, spec: ContainerSpec) -> ContainerInfo:
         api: Any = self.client().api
         if spec.network is Network.EGRESS:
-            self._ensure_egress()
+            self.ensure_egress()
         created: dict[str, Any] = {}
         try:
             created = api.create_container_from_config(create_body(spec), name=spec.name)
@@ -149,8 +155,8 @@ class DockerRuntime:
     def supports_attach(self, directory: Path) -> bool:
         return self._attacher.supported(directory)
 
-    def _ensure_egress(self) -> None:
-        """A bridge of our own: containers on it reach outwards and not one another."""
+    def ensure_egress(self) -> None:
+        """A bridge of our own: containers on it reach outwards, and neither one another nor what is near."""
         import docker.errors
 
         if self._egress_ready:
@@ -172,4 +178,6 @@ class DockerRuntime:
         except docker.errors.APIError as exc:
             if exc.status_code != 409:  # another process made it meanwhile
                 raise translate(exc, doing="make the network of the workspaces") from exc
+        if os.geteuid() == 0:
+            protect(BRIDGE, self._egress_allowed)
         self._egress_ready = True
