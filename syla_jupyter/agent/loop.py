@@ -29,7 +29,8 @@ class Loop:
         for end in (self._wake_read, self._wake_write):
             end.setblocking(False)
         signal.set_wakeup_fd(self._wake_write.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGCHLD, signal.SIGINT):  # SIGINT from inside must not raise in process 1
+            signal.signal(number, lambda *_: None)
         self.watch(self._wake_read, self._woken)
 
     @staticmethod

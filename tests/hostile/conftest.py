@@ -192,13 +192,22 @@ def hostile_host(hostile_engine: None, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="module")
-def hostile_box(hostile_host: Host) -> Iterator[Box]:
-    """One ephemeral workspace without network and files, shared by the tests of a module."""
-    with hostile_host.box() as box:
-        yield box
+def _shared_box(hostile_host: Host) -> Iterator[list[Box]]:
+    boxes: list[Box] = []
+    yield boxes
+    for box in boxes:
+        box.close()
 
 
-@pytest.fixture(scope="module", params=["command", "kernel"])
+@pytest.fixture
+def hostile_box(hostile_host: Host, _shared_box: list[Box]) -> Box:
+    """An ephemeral workspace without network and files, shared by the tests of a module as long as it lives."""
+    if not _shared_box or _shared_box[-1].workspace.lost:
+        _shared_box.append(Box(hostile_host.service.ephemeral(hostile_host.spec())))
+    return _shared_box[-1]
+
+
+@pytest.fixture(params=["command", "kernel"])
 def inside(request: pytest.FixtureRequest, hostile_box: Box) -> Callable[[str], Any]:
     """Runs code in the shared workspace, once as a command and once as a kernel's cell."""
     return hostile_box.python if request.param == "command" else hostile_box.in_kernel

@@ -5,7 +5,6 @@ Each refusal is seen from inside (the call fails) and from outside (nothing happ
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import select
@@ -18,14 +17,12 @@ from typing import Any
 
 import pytest
 
-from syla_jupyter.model.runtime import HOME_DIR, WORKSPACE_DIR, MountVia
 from syla_jupyter.model.workspace import Network
-from syla_jupyter.workspaces.placement import default_workspace, kernel_environment
+from syla_jupyter.workspaces.placement import kernel_environment
 
-from .conftest import SECRET, Box, Host, wait_until
+from .conftest import SECRET, Box, Host
 
 Inside = Callable[[str], Any]
-GOLDEN = Path(__file__).parent.parent / "golden" / "container.json"
 METADATA = ("169.254.169.254", "100.100.100.200", "168.63.129.16", "fd00:ec2::254")
 
 # Gives `refused(call, ...)`: the errno's name with which a call fails, or what it returned.
@@ -174,7 +171,7 @@ def line(pid):
     return open(f'/proc/{pid}/cmdline').read()
 pids = [int(p) for p in os.listdir('/proc') if p.isdigit()]
 zygotes = [p for p in pids if p != 1 and parent(p) == 1 and 'zygote.py' in line(p)]
-result = {'zygotes': len(zygotes), 'own': c('ptrace', 0x4206, os.getppid(), 0, 0) if False else ''}
+result = {'zygotes': len(zygotes)}
 for pid in [1, *zygotes]:
     buffer = ctypes.create_string_buffer(8)
     vector = (ctypes.c_void_p * 2)(ctypes.cast(buffer, ctypes.c_void_p).value, 8)
@@ -189,12 +186,10 @@ for pid in [1, *zygotes]:
         'fd': refused(os.listdir, f'/proc/{pid}/fd'),
         'root': refused(os.listdir, f'/proc/{pid}/root'),
         'pidfd_getfd': c('syscall', 438, c_fd, 0, 0) if (c_fd := os.pidfd_open(pid)) >= 0 else '',
-        'prlimit': c('prlimit', pid, 7, (ctypes.c_ulong * 2)(3, 3), None),
     }
 """
     )
     assert result.pop("zygotes") == 1
-    result.pop("own")
     allowed = {(pid, k): v for pid, row in result.items() for k, v in row.items() if v not in DENIED}
     assert not allowed, allowed
     alive(hostile_box)
@@ -383,74 +378,3 @@ result = True
         assert box.python(code)
     modes = {path.name: oct(path.stat().st_mode) for path in directory.iterdir() if path.stat().st_mode & 0o6000}
     assert not modes, modes
-
-
-# -- golden ----------------------------------------------------------------------------------------------------
-
-HOST_CONFIG = (
-    "AutoRemove Binds CapAdd CapDrop CgroupParent CpuPeriod CpuQuota CpusetCpus DeviceCgroupRules DeviceRequests "
-    "Devices Dns ExtraHosts GroupAdd Init IpcMode Links LogConfig Memory MemoryReservation MemorySwap Mounts NanoCpus "
-    "NetworkMode OomKillDisable OomScoreAdj PidMode PidsLimit PortBindings Privileged PublishAllPorts ReadonlyRootfs "
-    "RestartPolicy Runtime SecurityOpt ShmSize StorageOpt Sysctls Tmpfs UTSMode Ulimits UsernsMode VolumesFrom"
-).split()
-CONFIG = (
-    "AttachStderr AttachStdin AttachStdout Cmd Entrypoint Env ExposedPorts Healthcheck Hostname Labels OpenStdin "
-    "StopSignal Tty User Volumes WorkingDir"
-).split()
-
-
-def policy(inspect: dict[str, Any], host: Host) -> dict[str, Any]:
-    """The parts of an inspection that are promises, with ids and paths of this run replaced by their names."""
-    found = {"Config": {k: inspect["Config"].get(k) or None for k in CONFIG}}
-    found["HostConfig"] = {k: inspect["HostConfig"].get(k) or None for k in HOST_CONFIG}
-    found["Networks"] = sorted(inspect["NetworkSettings"]["Networks"])
-    found["Ports"] = inspect["NetworkSettings"]["Ports"] or None
-    config = found["Config"]
-    config["Cmd"] = [json.loads(config["Cmd"][0])]
-    config["Env"] = sorted(e for e in config["Env"] if not e.startswith(("PATH=", "PYTHON", "GPG_KEY=", "LANG=")))
-    assert config["User"].split(":")[0] != "0"
-    config["User"] = "<user>"
-    labels = config["Labels"]
-    run = labels["syla.run"]
-    for name in ("syla.run", "syla.execution", "syla.home", "syla.owner"):
-        labels[name] = f"<{name}>"
-    config["Labels"] = {name: value for name, value in labels.items() if name.startswith("syla.")}
-    mounts = found["HostConfig"]["Mounts"]
-    if host.app.runtime.mount_via is MountVia.BIND:  # these are attached later where the host can
-        mounts = [mount for mount in mounts if mount["Target"] not in (WORKSPACE_DIR, HOME_DIR)]
-    assert all(m.get("ReadOnly") for m in mounts if m["Target"].startswith("/etc/"))
-    found["HostConfig"]["Mounts"] = [mount for mount in mounts if not mount["Target"].startswith("/etc/")]
-    text = json.dumps(found, indent=2, sort_keys=True).replace(str(host.run_dir / run), "<run>")
-    text = text.replace(str(host.app.settings.data_dir), "<data>")
-    for path in (host.app.settings.data_dir / "agent").iterdir():
-        text = text.replace(path.name, "<digest>")
-    result: dict[str, Any] = json.loads(text)
-    return result
-
-
-def test_golden_policy(hostile_host: Host) -> None:
-    """Every kind of container is created exactly as `golden/container.json` says: a change is seen in review."""
-    service = hostile_host.service
-    found = {}
-    with hostile_host.box(hostile_host.spec("rw", hostile_host.directory())) as box:
-        box.kernel()
-        service.settle(box.workspace)
-        found["ephemeral"] = policy(hostile_host.inspect(box.workspace), hostile_host)
-    root = hostile_host.directory()
-    default = service.named(default_workspace(hostile_host.app.settings, root, "python", Path("/nonexistent"))[0])
-    service.settle(default)
-    found["default"] = policy(hostile_host.inspect(default), hostile_host)
-    default.close()
-    key, description = service._key(hostile_host.spec("rw", root))
-    service.fill_pool(description, key)
-    (name,) = wait_until(lambda: [n for n in hostile_host.containers() if "pool" in n])
-    inspected = hostile_host.app.runtime.client().api.inspect_container(name)
-    found["pooled"] = policy(inspected, hostile_host)
-    assert service.drain() == 1
-    text = json.dumps(found, indent=2, sort_keys=True) + "\n"
-    if os.environ.get("SYLA_WRITE_GOLDEN"):
-        GOLDEN.parent.mkdir(exist_ok=True)
-        GOLDEN.write_text(text)
-    expected = GOLDEN.read_text()
-    diff = difflib.unified_diff(expected.splitlines(), text.splitlines(), "golden", "found", lineterm="")
-    assert text == expected, "the containers changed (SYLA_WRITE_GOLDEN=1 accepts it):\n" + "\n".join(diff)
