@@ -114,7 +114,7 @@ def main() -> int:
     progress.print(f"written: {', '.join(str(path) for path in paths)}", markup=False)
     if options.readme:
         latest = json.loads(paths[-1].read_text())
-        report.write_readme(report.markdown(latest["rows"], about, date))
+        report.write_readme(report.markdown(latest["rows"], about))
     return 1 if any(figures.get("error") for figures in measured) else 0
 
 

@@ -63,7 +63,8 @@ def write(rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any], date: str
     own = RESULTS / f"{date}-{about['class']}.json"
     latest = RESULTS / "latest.json"
     try:
-        before = json.loads(latest.read_text())["rows"]
+        document = json.loads(latest.read_text())
+        before = document["rows"] if document["machine"]["class"] == about["class"] else []
     except (OSError, ValueError, KeyError):
         before = []
     _dump(own, {"date": date, "machine": about, "rows": list(rows)})
@@ -85,7 +86,7 @@ def _number(value: float | None) -> str:
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
     if row.get("error"):
-        return [row["id"], "failed", "–", "–", row["unit"], "0", str(row["target"] or "–"), "no", row["error"][:160]]
+        return [row["id"], "failed", "–", "–", row["unit"], "0", str(row["target"] or "–"), "–", row["error"][:160]]
     others = [f"{name} {_number(value)}" for name, value in row["others"].items()]
     if "lost_lines" in row:
         others += [f"{count} lines lost, {name}" for name, count in row["lost_lines"].items()]
@@ -113,10 +114,12 @@ def show(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     console.print(table)
 
 
-def markdown(rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any], date: str) -> str:
+def markdown(rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> str:
+    days = sorted({str(row["date"])[:8] for row in rows})
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     lines = [
         f"Medians, ours and the baselines alternating in one run, on {about['cpus']} cores "
-        f"(Linux {about['kernel']}, Docker {about['docker']}, Python {about['python']}), {date[:8]}: "
+        f"(Linux {about['kernel']}, Docker {about['docker']}, Python {about['python']}), {when}: "
         "`scripts/bench --readme`.",
         "",
         "| " + " | ".join(HEADINGS) + " |",

@@ -9,6 +9,7 @@ import json
 import secrets
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -118,7 +119,7 @@ async def serving(lab: Path, environ: Mapping[str, str], *, plain: bool = False)
         if process.poll() is not None:
             raise RuntimeError(f"Jupyter Server ended: {_tail(log)}")
         server = Server(json.loads(record.read_text())["url"], token)
-        specs = (await server.call("GET", "api/kernelspecs"))["kernelspecs"]
+        specs = (await _answer(server, process))["kernelspecs"]
         if plain != (NOOP_KERNEL in specs):
             raise RuntimeError(f"the {'plain' if plain else 'Syla'} server offers {', '.join(specs)}")
         yield server
@@ -129,7 +130,8 @@ async def serving(lab: Path, environ: Mapping[str, str], *, plain: bool = False)
         if server is not None:
             try:
                 if process.poll() is None:
-                    await server.close_all()
+                    with contextlib.suppress(OSError):  # it never listened
+                        await server.close_all()
             finally:
                 server.disconnect()
         process.terminate()
@@ -138,6 +140,18 @@ async def serving(lab: Path, environ: Mapping[str, str], *, plain: bool = False)
         except subprocess.TimeoutExpired:
             process.kill()
             await asyncio.to_thread(process.wait)
+
+
+async def _answer(server: Server, process: subprocess.Popen[bytes]) -> Any:
+    """The kernelspecs, once it listens: its record is written before."""
+    deadline = time.perf_counter() + REPLY_SECONDS
+    while True:
+        try:
+            return await server.call("GET", "api/kernelspecs")
+        except OSError:
+            if process.poll() is not None or time.perf_counter() > deadline:
+                raise
+        await asyncio.sleep(0.05)
 
 
 def _launch(lab: Path, environ: Mapping[str, str], plain: bool) -> tuple[subprocess.Popen[bytes], str, Path]:

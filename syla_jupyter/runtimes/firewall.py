@@ -1,7 +1,8 @@
 """What a workspace with network `egress` may reach: the outside, and nothing near.
 
-Refused from our bridge: this host itself, private, shared, link-local and multicast ranges (cloud metadata services
-live there), whatever the port. Allowed back in by name: the name servers the host itself uses, and what the operator lists.
+Refused from our bridge: this host itself, private, shared, link-local and multicast ranges, whatever the port; cloud
+metadata services live there. Allowed back in by name: the name servers the host itself uses, and what the operator
+lists.
 The rules hang in `DOCKER-USER`, which the engine leaves to its users and consults before its own, and in `INPUT`; they
 are put in place before a container joins the bridge. IPv6 is off on it.
 

@@ -14,22 +14,22 @@ from syla_jupyter.workspaces.placement import default_workspace
 from .conftest import Host, wait_until
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "container.json"
-HOST_CONFIG = (
-    "AutoRemove Binds CapAdd CapDrop CgroupParent CpuPeriod CpuQuota CpusetCpus DeviceCgroupRules DeviceRequests "
-    "Devices Dns ExtraHosts GroupAdd Init IpcMode Links LogConfig Memory MemoryReservation MemorySwap Mounts NanoCpus "
-    "NetworkMode OomKillDisable OomScoreAdj PidMode PidsLimit PortBindings Privileged PublishAllPorts ReadonlyRootfs "
-    "RestartPolicy Runtime SecurityOpt ShmSize StorageOpt Sysctls Tmpfs UTSMode Ulimits UsernsMode VolumesFrom"
-).split()
-CONFIG = (
-    "AttachStderr AttachStdin AttachStdout Cmd Entrypoint Env ExposedPorts Healthcheck Hostname Labels OpenStdin "
-    "StopSignal Tty User Volumes WorkingDir"
-).split()
+HOST_CONFIG = """
+AutoRemove Binds CapAdd CapDrop CgroupParent CpuPeriod CpuQuota CpusetCpus DeviceCgroupRules DeviceRequests
+Devices Dns ExtraHosts GroupAdd Init IpcMode Links LogConfig Memory MemoryReservation MemorySwap Mounts NanoCpus
+NetworkMode OomKillDisable OomScoreAdj PidMode PidsLimit PortBindings Privileged PublishAllPorts ReadonlyRootfs
+RestartPolicy Runtime SecurityOpt ShmSize StorageOpt Sysctls Tmpfs UTSMode Ulimits UsernsMode VolumesFrom
+"""
+CONFIG = """
+AttachStderr AttachStdin AttachStdout Cmd Entrypoint Env ExposedPorts Healthcheck Hostname Labels OpenStdin
+StopSignal Tty User Volumes WorkingDir
+"""
 
 
 def policy(inspect: dict[str, Any], host: Host) -> dict[str, Any]:
     """The parts of an inspection that are promises, with ids and paths of this run replaced by their names."""
-    found = {"Config": {k: inspect["Config"].get(k) or None for k in CONFIG}}
-    found["HostConfig"] = {k: inspect["HostConfig"].get(k) or None for k in HOST_CONFIG}
+    found = {"Config": {k: inspect["Config"].get(k) or None for k in CONFIG.split()}}
+    found["HostConfig"] = {k: inspect["HostConfig"].get(k) or None for k in HOST_CONFIG.split()}
     found["Networks"] = sorted(inspect["NetworkSettings"]["Networks"])
     found["Ports"] = inspect["NetworkSettings"]["Ports"] or None
     config = found["Config"]
@@ -47,6 +47,8 @@ def policy(inspect: dict[str, Any], host: Host) -> dict[str, Any]:
         mounts = [mount for mount in mounts if mount["Target"] not in (WORKSPACE_DIR, HOME_DIR)]
     assert all(m.get("ReadOnly") for m in mounts if m["Target"].startswith("/etc/"))
     found["HostConfig"]["Mounts"] = [mount for mount in mounts if not mount["Target"].startswith("/etc/")]
+    assert {"/proc/kcore", "/proc/keys", "/sys/firmware"} <= set(inspect["HostConfig"]["MaskedPaths"])
+    assert {"/proc/sys", "/proc/sysrq-trigger"} <= set(inspect["HostConfig"]["ReadonlyPaths"])
     text = json.dumps(found, indent=2, sort_keys=True).replace(str(host.run_dir / run), "<run>")
     text = text.replace(str(host.app.settings.data_dir), "<data>")
     for path in (host.app.settings.data_dir / "agent").iterdir():

@@ -1,0 +1,1 @@
+"""For tests only: one contract suite per port. Nothing of the product imports it."""

@@ -1,0 +1,61 @@
+"""The runtime contract for Docker: as the user the tests run as, and as root with directories named at creation."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syla_jupyter.app import CONTAINER_USER
+from syla_jupyter.model.runtime import AgentConfig, ContainerSpec, MountVia, User
+from syla_jupyter.model.workspace import DEFAULT_LIMITS, Network, WorkspaceType
+from syla_jupyter.runtimes.agent_files import publish_agent
+from syla_jupyter.runtimes.base import LABEL_RUN
+from syla_jupyter.runtimes.docker import DockerRuntime
+from syla_jupyter.runtimes.images import image_reference
+from syla_jupyter.runtimes.rundir import RunDir
+from syla_jupyter.runtimes.templates import Templates
+from syla_jupyter.testing.contracts import RuntimeContract
+
+ROOT = os.geteuid() == 0
+USER = CONTAINER_USER if ROOT else User(os.geteuid(), os.getegid())
+
+
+class TestDocker(RuntimeContract):
+    @pytest.fixture
+    def runtime(self, tmp_path: Path) -> DockerRuntime:
+        runtime = DockerRuntime(
+            environ=dict(os.environ), user=USER, mount_via=MountVia.ATTACH if ROOT else MountVia.BIND
+        )
+        if ROOT and not runtime.supports_attach(tmp_path):
+            pytest.fail("this host cannot map ids on a mount, which root needs; see `syla doctor`")
+        return runtime
+
+    @pytest.fixture
+    def make_spec(self, tmp_path: Path) -> Iterator[Callable[..., tuple[ContainerSpec, RunDir]]]:
+        runs: list[RunDir] = []
+        parent = Path("/run/syla") if ROOT else Path(f"/tmp/syla-{os.geteuid()}")
+
+        def make(**changes: Any) -> tuple[ContainerSpec, RunDir]:
+            run = RunDir.create(parent, USER)
+            runs.append(run)
+            spec = ContainerSpec(
+                name=f"syla-contract-{run.id}",
+                image=image_reference(Templates(tmp_path).get("python")),
+                user=USER,
+                limits=DEFAULT_LIMITS[WorkspaceType.EPHEMERAL],
+                network=Network.NONE,
+                run_dir=run.container_side,
+                agent_dir=publish_agent(tmp_path),
+                agent=AgentConfig(zygote=False, preload=(), spares=0, lease_seconds=30),
+                labels={LABEL_RUN: run.id},
+            )
+            return dataclasses.replace(spec, **changes), run
+
+        yield make
+        for run in runs:
+            run.remove()
