@@ -17,6 +17,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from traitlets.config import Config
 
@@ -26,10 +27,13 @@ from .model.runtime import Mount, MountVia, User
 from .model.settings import Settings
 from .runtimes.agent_files import publish_agent
 from .runtimes.docker import DockerRuntime
-from .runtimes.images import Images, image_reference
+from .runtimes.image_name import image_reference
 from .runtimes.templates import Templates
 from .workspaces.pool import Pool
 from .workspaces.service import WorkspaceService
+
+if TYPE_CHECKING:
+    from .runtimes.images import Images
 
 CONTAINER_USER = User(1000, 1000)  # of the image; used where the host's user is root
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -42,9 +46,14 @@ class Application:
     clock: Clock
     runtime: DockerRuntime
     templates: Templates
-    images: Images
     pool: Pool
     service: WorkspaceService
+
+    def images(self) -> Images:
+        """Imported when asked for: it needs the engine's SDK, which a start from the pool does not."""
+        from .runtimes.images import Images
+
+        return Images(self.runtime.connect, self.environ, self.templates)
 
 
 def choose_user(environ: Mapping[str, str], settings: Settings) -> tuple[User, MountVia]:
@@ -134,8 +143,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
         host_mounts=host_mounts(settings, user),
         request_refill=Refiller(settings, environ).soon,
     )
-    images = Images(runtime.connect, environ, templates)
-    return Application(settings, environ, clock, runtime, templates, images, pool, service)
+    return Application(settings, environ, clock, runtime, templates, pool, service)
 
 
 _shared: Application | None = None

@@ -76,9 +76,10 @@ class Installation:
         wanted = f"SYLA_HOME={self.home}"
         found = []
         for process in Path("/proc").iterdir():
-            if process.name.isdigit() and int(process.name) != os.getpid():
-                if wanted in _text(process / "environ").split("\0"):
-                    found.append(f"{process.name} {_text(process / 'cmdline').replace(chr(0), ' ')}")
+            if not process.name.isdigit() or int(process.name) == os.getpid():
+                continue
+            if wanted in _text(process / "environ").split("\0"):
+                found.append(f"{process.name} {_text(process / 'cmdline').replace(chr(0), ' ')}")
         return found
 
     def in_use(self) -> list[str]:

@@ -7,8 +7,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from .. import app
 from ..model.errors import EngineForbidden, EngineStopped, SylaError
 from ..model.runtime import MountVia
@@ -51,7 +49,7 @@ def _engine(application: app.Application) -> Finding:
 def _image(application: app.Application) -> Finding:
     template = application.templates.get(application.settings.template)
     try:
-        if application.images.exists(template):
+        if application.images().exists(template):
             return Finding("ok", "image", f"the image of template {template.name!r} is current")
     except SylaError as exc:
         return Finding("missing", "image", exc.message, exc.hint)
@@ -115,6 +113,8 @@ def _cgroup() -> Finding:
 
 
 def show(findings: list[Finding]) -> None:
+    from rich.console import Console
+
     console = Console()
     for finding in findings:
         console.print(f"{MARK[finding.level]:<24} {finding.subject}: {finding.text}", soft_wrap=True)

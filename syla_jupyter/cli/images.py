@@ -7,8 +7,6 @@ import json
 import sys
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from .. import app
 from ..model.errors import BadInput
@@ -35,7 +33,7 @@ def build(name: str, packages: str | None, base: str | None, force: bool, quiet:
     else:
         template = _changed(application, name, packages, base)
     progress = (lambda line: None) if quiet else (lambda line: click.echo(line, err=True))
-    reference = application.images.build(template, progress=progress, force=force)
+    reference = application.images().build(template, progress=progress, force=force)
     if packages is not None or base is not None:
         application.templates.save(template)
     directory = install_kernelspec(template, sys.prefix)
@@ -62,10 +60,13 @@ def _changed(application: app.Application, name: str, packages: str | None, base
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_images(as_json: bool) -> None:
     """Images on this engine, and which are current."""
-    rows = app.shared().images.list()
+    rows = app.shared().images().list()
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=2, default=str))
         return
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("template", "image", "size", "current")
     for row in rows:
         table.add_row(row.template, row.reference, f"{row.size_bytes >> 20} MB", "yes" if row.current else "no")

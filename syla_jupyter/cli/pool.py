@@ -8,8 +8,6 @@ import os
 import time
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from .. import app
 from ..model.errors import SylaError
@@ -33,6 +31,9 @@ def status(as_json: bool) -> None:
         keys = [dataclasses.asdict(row) for row in rows]
         click.echo(json.dumps({"paused": pool.paused, "keys": keys, "misses": misses}, indent=2))
         return
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("key", "for", "ready", "last wanted")
     for row in rows:
         table.add_row(row.key, row.description, str(row.ready), f"{row.last_wanted_seconds_ago:.0f} s ago")

@@ -2,16 +2,13 @@
 
 The SDK hides a missing or closed socket inside two or three layers of other exceptions; the errno at the
 bottom says what happened. Types, statuses and errnos decide. Only a full disk reported by the engine has
-neither: it is a status 500 with the C library's words in it.
+neither: it is a status 500 with the C library's words in it. The SDK, slow to import, is imported when it has failed.
 """
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-
-import docker.errors
-import requests.exceptions
 
 from ..model.errors import EngineError, EngineForbidden, EngineStopped, ImageMissing, NoSpace, SylaError
 
@@ -31,6 +28,9 @@ def translate(exc: BaseException, *, doing: str) -> SylaError:
     exc : whatever the SDK raised; an error of ours comes back as it is.
     doing : what was tried, as in `could not {doing}`: "list images".
     """
+    import docker.errors
+    import requests.exceptions
+
     if isinstance(exc, SylaError):
         return exc
     if says_no_space(exc):
@@ -52,6 +52,8 @@ def translate(exc: BaseException, *, doing: str) -> SylaError:
 
 
 def says_no_space(exc: BaseException | str) -> bool:
+    import docker.errors
+
     if isinstance(exc, str):
         return "no space left on device" in exc.lower()
     if any(isinstance(error, OSError) and error.errno == errno.ENOSPC for error in chain(exc)):

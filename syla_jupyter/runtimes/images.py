@@ -1,8 +1,6 @@
 """Kernel images: their names, and how they are made.
 
-A reference is `syla-<template>:<12 hex>`, the digits a hash of everything the image is made from; so "is the
-image current" is "is there an image of this name", and a changed template is another image. `image_reference`
-asks nobody: it is on the path of every kernel start.
+A reference is `syla-<template>:<12 hex>`, the digits a hash of everything the image is made from; see image_name).
 
 A build sends the engine one Dockerfile and a directory `host/` (requirements, pip settings, CA bundle) that
 only the thrown-away `build` stage sees. Its images carry the label `syla.build=<id of this build>` from their
@@ -11,10 +9,7 @@ first step on, so that they are found and removed however the build ends.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import io
-import json
 import re
 import secrets
 import tarfile
@@ -22,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import docker.errors
@@ -33,6 +27,7 @@ from ..model.errors import BadInput, NoSpace, StartFailed, SylaError
 from ..model.template import Template
 from .base_image import Progress, find_base, has_image, pull
 from .docker_errors import SPACE_HINT, says_no_space, translate
+from .image_name import dockerfile, image_reference
 from .pip_settings import PipSettings, read_pip_settings
 from .templates import Templates
 
@@ -71,15 +66,6 @@ class ImageInfo:
     size_bytes: int
     current: bool
     """It is what its template would be built to now."""
-
-
-def image_reference(template: Template) -> str:
-    """Name of the template's image. Pure, microseconds."""
-    if template.image:
-        return template.image
-    made_from = [_dockerfile(), template.packages, template.debian_packages, template.base]
-    digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
-    return f"syla-{template.name}:{digest[:12]}"
 
 
 class Images:
@@ -156,11 +142,6 @@ class Images:
             raise translate(exc, doing=doing) from exc
 
 
-@functools.cache
-def _dockerfile() -> str:
-    return (Path(__file__).parent / "Dockerfile").read_text(encoding="utf-8")
-
-
 def _run_build(
     client: Any, template: Template, base: str, settings: PipSettings, progress: Progress, *, nocache: bool
 ) -> None:
@@ -188,7 +169,7 @@ def _noting_images(events: Iterator[Mapping[str, Any]], made: list[str]) -> Iter
 
 def _context(template: Template, settings: PipSettings) -> io.BytesIO:
     files = {
-        "Dockerfile": _dockerfile().encode(),
+        "Dockerfile": dockerfile().encode(),
         "host/requirements.txt": "".join(f"{package}\n" for package in template.packages).encode(),
         "host/pip.conf": settings.config.encode(),
         "host/ca.pem": settings.ca,

@@ -16,7 +16,7 @@ from syla_jupyter.model.workspace import DEFAULT_LIMITS, Network, WorkspaceType
 from syla_jupyter.runtimes.agent_files import publish_agent
 from syla_jupyter.runtimes.base import LABEL_RUN
 from syla_jupyter.runtimes.docker import DockerRuntime
-from syla_jupyter.runtimes.images import image_reference
+from syla_jupyter.runtimes.image_name import image_reference
 from syla_jupyter.runtimes.rundir import RunDir
 from syla_jupyter.runtimes.templates import Templates
 from syla_jupyter.testing.contracts import RuntimeContract

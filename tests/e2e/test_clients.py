@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +46,22 @@ def text(executed: nbformat.NotebookNode) -> str:
 
 def jupyter(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "jupyter", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    return ended
 
 
-def terminal(module: str, *arguments: str) -> pexpect.spawn:
+@contextlib.contextmanager
+def terminal(module: str, *arguments: str, exit_code: int) -> Iterator[pexpect.spawn]:
+    """A program on a terminal of 40 lines; it ends by itself, with this exit code."""
     command = ["-m", module, *arguments]
-    return pexpect.spawn(sys.executable, command, encoding="utf-8", timeout=SECONDS, dimensions=(40, 120))
+    child = pexpect.spawn(sys.executable, command, encoding="utf-8", timeout=SECONDS, dimensions=(40, 120))
+    try:
+        yield child
+        child.expect(pexpect.EOF, timeout=20)
+    finally:
+        child.close(force=True)
+    assert (child.exitstatus, child.signalstatus) == (exit_code, None)
 
 
 # -- notebooks ---------------------------------------------------------------------------------------------------
@@ -86,7 +98,8 @@ def test_papermill_passes_a_parameter(here: Path) -> None:
     nb.cells.append(nbformat.v4.new_code_cell("print('x is', x)"))
     nbformat.write(nb, source)
     command = [sys.executable, "-m", "papermill", "in.ipynb", "out.ipynb", "-k", "syla-python", "-p", "x", "41"]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
     assert text(nbformat.read(here / "out.ipynb", 4)) == "x is 41\n"
     assert papermill.inspect_notebook("out.ipynb")["x"]["default"] == "41"
 
@@ -110,20 +123,17 @@ def test_console(here: Path, console: tuple[str, ...]) -> None:
     """A console keeps variables, sees the files of the current directory, and ends with `exit`."""
     (here / "seen.txt").touch()
     module = {"jupyter": "jupyter", "syla": "syla_jupyter.cli.main"}[console[0]]
-    child = terminal(module, *console[1:])
-    child.expect(r"In.*\[.*1.*\]:")
-    child.send("x=41\r")
-    child.expect(r"In.*\[.*2.*\]:")
-    child.send("x+1\r")
-    child.expect(r"Out.*\[.*2.*\]:[^\n]*42")
-    child.expect(r"In.*\[.*3.*\]:")
-    child.send("import os; os.listdir()\r")
-    child.expect(r"\['seen.txt'\]")
-    child.expect(r"In.*\[.*4.*\]:")
-    child.send("exit\r")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    with terminal(module, *console[1:], exit_code=0) as child:
+        child.expect(r"In.*\[.*1.*\]:")
+        child.send("x=41\r")
+        child.expect(r"In.*\[.*2.*\]:")
+        child.send("x+1\r")
+        child.expect(r"Out.*\[.*2.*\]:[^\n]*42")
+        child.expect(r"In.*\[.*3.*\]:")
+        child.send("import os; os.listdir()\r")
+        child.expect(r"\['seen.txt'\]")
+        child.expect(r"In.*\[.*4.*\]:")
+        child.send("exit\r")
 
 
 # -- syla exec ---------------------------------------------------------------------------------------------------
@@ -168,25 +178,20 @@ def test_exec_timeout() -> None:
 
 def test_exec_on_a_terminal() -> None:
     """On a terminal the command has a terminal too, of the same size, and its exit code comes back."""
-    child = terminal("syla_jupyter.cli.main", "exec", "--", "sh", "-c", "tty; stty size; read x; echo got $x; exit 4")
-    child.expect(r"/dev/pts/\d+\r\n40 120\r\n")
-    child.send("word\r")
-    child.expect("got word")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 4
+    script = "for fd in 0 1 2; do test -t $fd && echo tty $fd; done; stty size; read x; echo got $x; exit 4"
+    with terminal("syla_jupyter.cli.main", "exec", "--", "sh", "-c", script, exit_code=4) as child:
+        child.expect("tty 0\r\ntty 1\r\ntty 2\r\n40 120\r\n")
+        child.send("word\r")
+        child.expect("got word")
 
 
 def test_exec_is_interrupted() -> None:
     """Ctrl-C on a terminal interrupts the command: exit code 130, as in a shell."""
     code = "import time; print('ready', flush=True); time.sleep(100)"
-    child = terminal("syla_jupyter.cli.main", "exec", "--", "python3", "-c", code)
-    child.expect("ready")
-    child.sendintr()
-    child.expect("KeyboardInterrupt")
-    child.expect(pexpect.EOF, timeout=10)
-    child.close()
-    assert child.exitstatus == 130
+    with terminal("syla_jupyter.cli.main", "exec", "--", "python3", "-c", code, exit_code=130) as child:
+        child.expect("ready")
+        child.sendintr()
+        child.expect("KeyboardInterrupt")
 
 
 # -- where files are ---------------------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ from syla_jupyter.model.errors import (
 )
 from syla_jupyter.model.template import Template
 from syla_jupyter.runtimes.docker_errors import translate
-from syla_jupyter.runtimes.images import Images, follow, image_reference
+from syla_jupyter.runtimes.image_name import image_reference
+from syla_jupyter.runtimes.images import Images, follow
 from syla_jupyter.runtimes.pip_settings import parse_listing, portable, read_pip_settings
 from syla_jupyter.runtimes.templates import Templates
 
