@@ -28,6 +28,7 @@ from .model.settings import Settings
 from .runtimes.agent_files import publish_agent
 from .runtimes.docker import DockerRuntime
 from .runtimes.image_name import image_reference
+from .runtimes.portable_python import publish_python
 from .runtimes.templates import Templates
 from .workspaces.pool import Pool
 from .workspaces.service import WorkspaceService
@@ -138,6 +139,9 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
         templates=templates,
         image_of=image_reference,
         agent_dir=functools.cache(lambda: publish_agent(settings.data_dir)),
+        python_dir=lambda: publish_python(
+            runtime.client().api, image_reference(templates.get(settings.template)), settings.data_dir
+        ),
         user=user,
         owner=getpass.getuser(),
         host_mounts=host_mounts(settings, user),

@@ -89,7 +89,7 @@ class Kernels:
 
     def start(self, request: Message, answer: Answer) -> None:
         """Claim a spare for request {process, key, cwd, env}; or start request["argv"]."""
-        if request["process"] in self._processes:
+        if self._known(request["process"]):
             answer(refused("exists", "process %s is running" % request["process"]))
         elif request.get("argv"):
             self._start_argv(request, answer)
@@ -99,6 +99,9 @@ class Kernels:
             self._last_start = self._loop.now()
             self._waiting.append((request, answer))
             self._work()
+
+    def _known(self, id: str) -> bool:
+        return id in self._processes or any(request["process"] == id for request, _ in self._waiting)
 
     def signal(self, id: str, number: int) -> bool:
         process = self._processes.get(id)
@@ -283,6 +286,9 @@ class Kernels:
 
     def command(self, request: Message, fds: List[int], answer: Answer) -> None:
         """Run request["argv"] on the three descriptors; its end is an exit event."""
+        if self._known(request["process"]):
+            answer(refused("exists", "process %s is running" % request["process"]))
+            return
         process = Process(self._loop, request["process"], self._ended)
         failed = self._spawn(process, request["argv"], request, fds)
         answer(failed or {"ok": True, "pid": process.pid})

@@ -22,7 +22,7 @@ import socket
 import sys
 from typing import Any, Callable, Dict, List, Optional
 
-PACKET_MAX = 192 * 1024
+PACKET_MAX = 256 * 1024  # more than a socket takes: a claim arrives whole or not at all
 WARM_UP_SECONDS = 5
 BOUND = b'{"bound": true}'
 SOCKETS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
@@ -232,8 +232,8 @@ class Claimable:
         add_user_packages(site.getusersitepackages())
         try:
             apply_claim(claim, self._app)
-        except OSError as exc:
-            message = "%s: %s" % (exc.strerror, exc.filename)
+        except Exception as exc:  # the event loop would log it and go on, and the start would wait for its time limit
+            message = "%s: %s" % (getattr(exc, "strerror", type(exc).__name__), getattr(exc, "filename", exc))
             self._channel.send(json.dumps({"ok": False, "message": message}).encode())
             os._exit(1)
         self._channel.send(b'{"ok": true}')

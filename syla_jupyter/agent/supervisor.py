@@ -44,10 +44,10 @@ def want(message: Message, name: str, kind: Any) -> Any:
 
 
 def want_seconds(message: Message) -> float:
-    seconds = float(want(message, "seconds", (int, float)))
-    if not 0 <= seconds <= 10 * 365 * 86400:
+    seconds = want(message, "seconds", (int, float))
+    if not 0 <= seconds <= 10 * 365 * 86400:  # before float(), which an integer may be too long for
         raise BadRequest("seconds is out of range")
-    return seconds
+    return float(seconds)
 
 
 def check_start(message: Message) -> None:

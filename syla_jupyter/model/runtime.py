@@ -13,6 +13,7 @@ WORKSPACE_DIR = "/workspace"
 HOME_DIR = "/home/syla"
 RUN_DIR = "/run/syla"
 AGENT_DIR = "/opt/syla/agent"
+PYTHON_DIR = "/opt/syla/python"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class ContainerSpec:
     """Host directory that is `/run/syla` inside: sockets, nothing else."""
     agent_dir: Path
     agent: AgentConfig
+    python_dir: Path | None = None
+    """Host directory with a Python for the agent; None: the image's own."""
     mounts: tuple[Mount, ...] = ()
     """Host directories named at creation; those that are attached later are not here."""
     start_cpus: float = 0.0

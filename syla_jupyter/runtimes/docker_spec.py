@@ -12,12 +12,14 @@ import json
 import math
 from typing import Any
 
-from ..model.runtime import AGENT_DIR, HOME_DIR, RUN_DIR, WORKSPACE_DIR, ContainerSpec
+from ..model.runtime import AGENT_DIR, HOME_DIR, PYTHON_DIR, RUN_DIR, WORKSPACE_DIR, ContainerSpec
 from ..model.workspace import Limits, Network
 from .base import LABEL_PREFIX
 
 EGRESS_NETWORK = "syla-egress"
 TMPFS_BASE = "rw,nosuid,nodev,exec"  # exec: pip builds in /tmp, and what it installs runs from the home
+# Through its own loader: it needs nothing of the image around it.
+PORTABLE_PYTHON = [f"{PYTHON_DIR}/ld.so", "--library-path", f"{PYTHON_DIR}/lib", f"{PYTHON_DIR}/bin/python3"]
 CPU_PERIOD = 100_000  # microseconds, the kernel's default
 AGENT_PARENT = AGENT_DIR.rpartition("/")[0]
 
@@ -46,6 +48,8 @@ def _binds(spec: ContainerSpec) -> list[dict[str, Any]]:
         {"Type": "bind", "Source": str(spec.run_dir), "Target": RUN_DIR},
         {"Type": "bind", "Source": str(spec.agent_dir), "Target": AGENT_DIR, "ReadOnly": True},
     ]
+    if spec.python_dir is not None:
+        binds.append({"Type": "bind", "Source": str(spec.python_dir), "Target": PYTHON_DIR, "ReadOnly": True})
     binds += [
         {"Type": "bind", "Source": str(mount.source), "Target": mount.target, "ReadOnly": mount.read_only}
         for mount in spec.mounts
@@ -99,7 +103,7 @@ def create_body(spec: ContainerSpec) -> dict[str, Any]:
     reserved = {k: v for k, v in spec.labels.items() if k.startswith(LABEL_PREFIX)}
     return {
         "Image": spec.image,
-        "Entrypoint": ["python3", "-I", "-S", "-B", "-c", AGENT_START],
+        "Entrypoint": [*(PORTABLE_PYTHON if spec.python_dir else ["python3"]), "-I", "-S", "-B", "-c", AGENT_START],
         "Cmd": [agent_config(spec)],
         "User": f"{spec.user.uid}:{spec.user.gid}",
         "WorkingDir": "/",

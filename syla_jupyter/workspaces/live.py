@@ -7,6 +7,7 @@ so asking whether a kernel lives costs nothing and never reaches the engine.
 from __future__ import annotations
 
 import itertools
+import logging
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,8 @@ from ..model.workspace import MIB, WorkspaceSpec, readable_bytes
 from ..runtimes.agent_client import AgentClient, Event
 from ..runtimes.rundir import RunDir
 
+log = logging.getLogger("syla.workspaces")
+NOTES_MAX = 20  # lines a container may cause in our log
 ENDED = {
     75: "nobody held it any longer",
     76: "it reached its deadline",
@@ -92,8 +95,7 @@ class LiveWorkspace:
         self.agent: AgentClient
         self.starting = True
         """It still has the CPUs of the start."""
-        self.notes: list[str] = []
-        """What the user should know: a module that could not be preloaded."""
+        self._notes = 0
         self._on_closed = on_closed
         self._processes: dict[str, RunningProcess] = {}
         self._numbers = itertools.count(1)
@@ -171,8 +173,10 @@ class LiveWorkspace:
             process = self._processes.get(str(event.get("process")))
             if process is not None:
                 self._end(process, _exit_of(event))
-        elif kind == "preload" and event.get("ok") is not True and len(self.notes) < 100:
-            self.notes.append(f"{str(event.get('module'))[:200]} is not preloaded: {str(event.get('reason'))[:200]}")
+        elif kind == "preload" and event.get("ok") is not True and self._notes < NOTES_MAX:
+            self._notes += 1
+            module, reason = str(event.get("module"))[:200], str(event.get("reason"))[:200]
+            log.warning("workspace %s: %r is not preloaded: %r", self.spec.name, module, reason)
         elif kind == "ending":
             code = event.get("code")
             self._ending = ENDED.get(code if isinstance(code, int) else -1, self._ending)

@@ -66,13 +66,15 @@ class WorkspaceService:
         templates: TemplateSource,
         image_of: Callable[[Template], str],
         agent_dir: Callable[[], Path],
+        python_dir: Callable[[], Path],
         user: User,
         owner: str,
         host_mounts: tuple[Mount, ...] = (),
         request_refill: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings, self._runtime, self._pool = settings, runtime, pool
-        self._templates, self._image_of, self._agent_dir = templates, image_of, agent_dir
+        self._templates, self._image_of = templates, image_of
+        self._agent_dir, self._python_dir = agent_dir, python_dir
         self._user, self._owner, self._host_mounts = user, owner, host_mounts
         self._request_refill = request_refill
         self._live: set[LiveWorkspace] = set()
@@ -323,6 +325,8 @@ class WorkspaceService:
                 lease_seconds=UNCLAIMED_SECONDS,
                 open=not attaching,
             ),
+            # Only the zygote needs the image's own Python.
+            python_dir=None if template.has_zygote else self._python_dir(),
             mounts=self._host_mounts + bound,
             start_cpus=START_CPUS,
             labels={

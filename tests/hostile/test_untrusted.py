@@ -65,8 +65,9 @@ class HostileAgent:
                 pass
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        if self._listener.fileno() >= 0:
+            self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
 
 
 @pytest.fixture
@@ -187,6 +188,7 @@ def test_agent_socket_exchanged(thing: str, run_dir: RunDir, victim: socket.sock
             run_dir.adopt_agent()
 
 
+@pytest.mark.xfail(strict=True, raises=RecursionError, reason="hole: shutil.rmtree recurses; patch proposed")
 def test_run_directory_full_of_rubbish_is_removed(run_dir: RunDir) -> None:
     """Whatever the container put into its directory, the host removes it."""
     place = os.open(run_dir.container_side, os.O_RDONLY)
