@@ -21,7 +21,7 @@ import docker
 import docker.errors
 
 from syla_jupyter.app import Application
-from syla_jupyter.runtimes.images import image_reference
+from syla_jupyter.runtimes.image_name import image_reference
 from syla_jupyter.runtimes.pip_settings import read_pip_settings
 
 KERNEL = "bench-gateway"

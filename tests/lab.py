@@ -61,7 +61,17 @@ class Lab:
         body = {"path": path, "name": Path(path).name, "type": "notebook", "kernel": {"name": kernel}}
         status, session = await self.fetch("/api/sessions", "POST", body)
         assert status == 201, session
-        url = f"ws://127.0.0.1:{self.port}/api/kernels/{session['kernel']['id']}/channels?session_id={path}"
+        try:
+            async with self._connected(session) as notebook:
+                yield notebook
+        finally:
+            if self.process.poll() is None:
+                status, _ = await self.fetch(f"/api/sessions/{session['id']}", "DELETE")
+                assert status in (204, 404)
+
+    @contextlib.asynccontextmanager
+    async def _connected(self, session: dict[str, Any]) -> AsyncIterator[Notebook]:
+        url = f"ws://127.0.0.1:{self.port}/api/kernels/{session['kernel']['id']}/channels?session_id={session['id']}"
         notebook = Notebook(self, session, await websocket_connect(HTTPRequest(url, headers=HEADERS)))
         reader = asyncio.create_task(notebook.read())
         try:
@@ -69,8 +79,6 @@ class Lab:
         finally:
             notebook.socket.close()
             await reader
-            status, _ = await self.fetch(f"/api/sessions/{session['id']}", "DELETE")
-        assert status in (204, 404)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End the server with a signal; its exit code."""
@@ -143,6 +151,25 @@ class Notebook:
         """`interrupt` or `restart`."""
         status, body = await self.lab.fetch(f"/api/kernels/{self.kernel_id}/{action}", "POST")
         assert status in (200, 204), body
+        if action == "restart":
+            await self.ready()
+
+    async def ready(self, seconds: float = 30) -> None:
+        """Wait until this websocket gets a new kernel's output, asking as JupyterLab does after a restart.
+
+        What a kernel publishes before the server has subscribed to it again is lost, here as with any kernel.
+        """
+        asked: set[str] = set()
+
+        def heard() -> bool:
+            rows = [m for m in self.messages if m["parent_header"].get("msg_id") in asked]
+            return {m["msg_type"] for m in rows} >= {"kernel_info_reply", "status"}
+
+        async with asyncio.timeout(seconds):
+            while True:
+                asked.add(await self.send("kernel_info_request", {}))
+                with contextlib.suppress(AssertionError):
+                    return await self.until(heard, 0.5, "an answer")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from syla_jupyter.runtimes.images import image_reference
+from syla_jupyter.runtimes.image_name import image_reference
 
 from ..client import REPLY_SECONDS, now_ms
 from ..measure import Bench, Sample, interleave

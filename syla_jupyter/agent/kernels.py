@@ -27,6 +27,8 @@ from .zygote_link import ZygoteLink
 BOOTING_MAX = max(2, os.cpu_count() or 1)
 REFILL_SECONDS = 0.4  # after the last start, before a spare is made ahead
 BIND_SECONDS = 60.0  # for an argv kernel to bind its sockets
+SPARE_SECONDS = 20.0  # for a forked kernel to be ready; a fork can inherit a lock nobody will release
+PRELOAD_SECONDS = 40.0  # for the zygote to try and import one module
 BIND_CHECK_SECONDS = 0.005
 SOCKET_COUNT = 5
 
@@ -137,7 +139,9 @@ class Kernels:
         if self._last_start and quiet < REFILL_SECONDS:
             self._loop.later(REFILL_SECONDS - quiet + 0.001, self._work)
         elif self._preload:
-            self._preloading = self._zygote.send({"preload": self._preload[0]})
+            module = self._preload[0]
+            self._preloading = self._zygote.send({"preload": module})
+            self._loop.later(PRELOAD_SECONDS, lambda: self._give_up_preload(module))
         elif len(self._spares) < self._wanted_spares:
             self._fork()
 
@@ -159,6 +163,7 @@ class Kernels:
         spare.channel = ours
         self._spares[number] = spare
         self._loop.watch(ours, lambda: self._from_spare(spare))
+        self._loop.later(SPARE_SECONDS, lambda: None if spare.bound else spare.signal(signal.SIGKILL))
 
     def _claim(self, spare: Spare, request: Message, answer: Answer) -> None:
         assert spare.channel is not None
@@ -242,6 +247,13 @@ class Kernels:
                 }
             )
         self._work()
+
+    def _give_up_preload(self, module: str) -> None:
+        """A module that takes for ever costs the zygote its life, and its place on the list."""
+        if self._preloading and self._preload and self._preload[0] == module and self._zygote is not None:
+            self._preload.popleft()
+            self._emit({"event": "preload", "module": module, "ok": False, "reason": "importing it takes too long"})
+            self._zygote.kill()
 
     def _zygote_died(self) -> None:
         self._preloading = False

@@ -102,11 +102,11 @@ def build_app(prefix: str) -> Any:
     return app
 
 
-def warm_up(app: Any) -> None:
+def warm_up(app: Any, done: Callable[[], None]) -> None:
     """In a thread, while the kernel's loop runs: one silent execute request through its own sockets.
 
     The first request of a kernel takes 10 ms longer than the next. This one is over before anybody waits for it, and
-    leaves nothing behind, not even in the history or the execution count.
+    leaves nothing behind, not even in the history or the execution count. `done` is called whatever happens.
     """
     import zmq
     from jupyter_client.session import Session
@@ -128,6 +128,7 @@ def warm_up(app: Any) -> None:
             if b'"idle"' in iopub.recv_multipart()[-1]:
                 break
     finally:
+        done()
         context.destroy(linger=0)
 
 
@@ -156,9 +157,16 @@ def apply_claim(claim: Dict[str, Any], app: Any) -> None:
 
 
 def add_user_packages(user_site: str) -> None:
-    """`.pth` files of the user site, which the zygote could not know."""
+    """`.pth` files of the user site, which the zygote could not know.
+
+    Made where it is missing: an import does not look again where there was no directory when it first looked.
+    """
     import site
 
+    try:
+        os.makedirs(user_site, exist_ok=True)
+    except OSError:
+        pass  # a home that cannot be written: nothing will be installed there either
     if os.path.isdir(user_site):
         before = list(sys.path)
         site.addsitedir(user_site)
@@ -206,13 +214,8 @@ class Claimable:
         if wanted:
             self._channel.send(BOUND)
         else:
-            threading.Thread(target=self._announce, daemon=True).start()
-
-    def _announce(self) -> None:
-        try:
-            warm_up(self._app)
-        finally:
-            self._channel.send(BOUND)
+            announce = (self._app, lambda: self._channel.send(BOUND))
+            threading.Thread(target=warm_up, args=announce, daemon=True).start()
 
     def _readable(self) -> None:
         self._loop.remove_handler(self._channel.fileno())

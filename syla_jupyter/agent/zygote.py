@@ -25,7 +25,7 @@ from typing import Any
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKET_MAX = 64 * 1024
-TRIAL_SECONDS = 60.0
+TRIAL_SECONDS = 20.0
 
 
 def load(name: str) -> Any:

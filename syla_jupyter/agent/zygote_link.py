@@ -10,6 +10,8 @@ Records on a SOCK_SEQPACKET pair, JSON, one a packet:
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 from typing import Callable, List, Optional
 
@@ -26,10 +28,15 @@ class ZygoteLink:
         self._loop, self._on_packet, self._on_death = loop, on_packet, on_death
         self._socket: Optional[socket.socket] = None
         self._deaths = 0
+        self._pid = 0
         self.ready = False
+
+    def kill(self) -> None:
+        os.kill(self._pid, signal.SIGKILL)
 
     def adopt(self, pid: int, fd: int) -> None:
         """One that has been launched."""
+        self._pid = pid
         self._socket = socket.socket(fileno=fd)
         self._socket.setblocking(False)
         self.ready = False

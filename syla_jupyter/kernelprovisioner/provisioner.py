@@ -30,6 +30,7 @@ from ..workspaces.live import LiveWorkspace, RunningProcess, container_path
 from ..workspaces.placement import chosen_workspace, default_workspace, ephemeral_workspace, kernel_environment
 
 SHUTDOWN_NOTICE_SECONDS = 2.0
+KILL_SECONDS = 2.0
 
 
 class SylaProvisioner(KernelProvisionerBase):
@@ -78,16 +79,16 @@ class SylaProvisioner(KernelProvisionerBase):
     async def kill(self, restart: bool = False) -> None:
         self._asked_to_end = True
         await self.send_signal(signal.SIGKILL)
+        await self._ended_within(KILL_SECONDS)
 
     async def terminate(self, restart: bool = False) -> None:
         self._asked_to_end = True
         await self.send_signal(signal.SIGTERM)
 
     async def shutdown_requested(self, restart: bool = False) -> None:
-        """The kernel was asked to leave: wait for it here, which spares the caller its 0.1 s polls."""
+        """The kernel was asked to leave."""
         self._asked_to_end = True
-        if self._kernel is not None:
-            await asyncio.wait([asyncio.wrap_future(self._kernel.done)], timeout=SHUTDOWN_NOTICE_SECONDS)
+        await self._ended_within(SHUTDOWN_NOTICE_SECONDS)
 
     async def cleanup(self, restart: bool = False) -> None:
         if restart:
@@ -126,6 +127,11 @@ class SylaProvisioner(KernelProvisionerBase):
             "control_port": 4,
             "hb_port": 5,
         }
+
+    async def _ended_within(self, seconds: float) -> None:
+        """Wait for the kernel's end here, where it is an event, which spares the caller its polls of 0.1 s."""
+        if self._kernel is not None:
+            await asyncio.wait([asyncio.wrap_future(self._kernel.done)], timeout=seconds)
 
     # -- ours --------------------------------------------------------------------------------------------------
 

@@ -140,7 +140,7 @@ async def test_terminated_server(start_lab: StartLab) -> None:
         assert await notebook.value("1 + 1") == "2"
         assert lab.installation.containers()
         lab.stop(signal.SIGTERM)
-        notebook.lab.installation.assert_nothing_left()
+        lab.installation.assert_nothing_left()
         assert not list(lab.log.parent.glob("runtime/kernel-*.json"))
 
 

@@ -1,0 +1,91 @@
+"""A program with a kernel, killed by the tests of this directory: takes the steps it is told and says each.
+
+Steps: start execute restart shutdown  ·  fill KEY DESCRIPTION: makes a ready container, as a refill does
+       survive: waits for a line, then says why the kernel ended, restarts it and runs a cell
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from jupyter_client import KernelManager
+from traitlets.config import Config
+
+from syla_jupyter import app
+from syla_jupyter.config import load_settings
+from syla_jupyter.workspaces import service
+
+service.UNCLAIMED_SECONDS = 2.0  # of a container whose maker died before it said a word; 30 s are too long to wait
+
+
+def say(*words: object) -> None:
+    print(*words, flush=True)
+
+
+def config() -> Config:
+    made = Config()
+    made.Syla.update(run_dir=os.environ["TEST_RUN_DIR"], lease_seconds=1.0, pool_size=0)
+    return made
+
+
+def fill(key: str, description: str) -> None:
+    application = app.build(load_settings(config(), os.environ), dict(os.environ))
+    say("filling")
+    application.service.fill_pool(json.loads(description), key)
+    say("filled")
+
+
+def run(client: Any, code: str) -> str:
+    text: list[str] = []
+    client.execute_interactive(
+        code, timeout=60, output_hook=lambda m: text.append(str(m["content"].get("text", "")))
+    )  # fmt: skip
+    return "".join(text).strip()
+
+
+def main(steps: list[str]) -> None:
+    if steps[0] == "fill":
+        fill(*steps[1:])
+        return
+    manager = KernelManager(kernel_name="syla-python", config=config())
+    say("launching")
+    manager.start_kernel()
+    say("started", manager.ip)
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=60)
+    say("ready")
+    for step in steps:
+        if step == "execute":
+            client.execute("import time\ntime.sleep(600)")
+            while client.get_iopub_msg(timeout=30)["msg_type"] != "execute_input":
+                pass
+            say("executing")
+            time.sleep(600)
+        elif step == "restart":
+            say("restarting")
+            manager.restart_kernel(now=True)
+            say("restarted")
+        elif step == "shutdown":
+            say("closing")
+            manager.shutdown_kernel()
+            say("closed")
+        elif step == "survive":
+            sys.stdin.readline()
+            until = time.monotonic() + 30
+            while manager.is_alive() and time.monotonic() < until:
+                time.sleep(0.02)
+            say("ended", not manager.is_alive(), manager.reason if hasattr(manager, "reason") else "")
+            manager.restart_kernel(now=True)
+            client.wait_for_ready(timeout=60)
+            say("again", run(client, "print(6 * 7)"))
+            client.stop_channels()
+            manager.shutdown_kernel()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
