@@ -163,7 +163,11 @@ class Kernels:
         spare.channel = ours
         self._spares[number] = spare
         self._loop.watch(ours, lambda: self._from_spare(spare))
-        self._loop.later(SPARE_SECONDS, lambda: None if spare.bound else spare.signal(signal.SIGKILL))
+        self._loop.later(SPARE_SECONDS, lambda: self._check_bound(spare))
+
+    def _check_bound(self, spare: Spare) -> None:
+        if not spare.bound:
+            spare.signal(signal.SIGKILL)
 
     def _claim(self, spare: Spare, request: Message, answer: Answer) -> None:
         assert spare.channel is not None
