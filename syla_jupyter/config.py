@@ -26,7 +26,7 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 def parse_bytes(field: str, text: str) -> int:
     """`512m`, `4g`, `1.5G`, `1073741824` -> bytes (units are powers of 1024)."""
-    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)i?b?\s*", text.lower())
+    match = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([kmgt]?)i?b?\s*", text.lower())
     if not match:
         raise BadInput(field, f"{text!r} is not a size", "Write it like 512m or 4g")
     return int(float(match[1]) * _UNITS[match[2]])

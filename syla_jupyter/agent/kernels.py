@@ -113,9 +113,9 @@ class Kernels:
 
     def _work(self) -> None:
         self._make()
-        if self._ready_answers and self._opened and not self._waiting and not self._preload:
+        if self._ready_answers and self._opened and not self._waiting:
             bound = sum(1 for s in self._spares.values() if s.bound)
-            if self._zygote is None or bound >= self._wanted_spares:
+            if self._zygote is None or (not self._preload and bound >= self._wanted_spares):
                 answers, self._ready_answers = self._ready_answers, []
                 for answer in answers:
                     answer({})

@@ -53,7 +53,7 @@ class Limits:
     def __post_init__(self) -> None:
         floor = {"cpus": 0.05, "memory_bytes": 64 * MIB, "disk_bytes": MIB, "pids": 32, "tmp_bytes": MIB}
         for name, least in floor.items():
-            if getattr(self, name) < least:
+            if not least <= getattr(self, name) < 1 << 62:  # also not a number, or infinite
                 raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
 
 

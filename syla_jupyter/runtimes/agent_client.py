@@ -152,6 +152,7 @@ class AgentClient:
         except (OSError, ProtocolError):
             pass
         self._lose()
+        self._socket.close()  # here only, whoever let go first: nobody else may still be reading from it
 
     def _receive(self, message: Event) -> None:
         if "event" in message:
@@ -179,8 +180,6 @@ class AgentClient:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
-        if threading.current_thread() is self._reader:
-            self._socket.close()
         for future in calls:
             future.set_exception(WorkspaceLost("the workspace's container has ended"))
         self._on_lost()

@@ -81,8 +81,17 @@ def main(steps: list[str]) -> None:
                 time.sleep(0.02)
             say("ended", not manager.is_alive(), manager.reason if hasattr(manager, "reason") else "")
             manager.restart_kernel(now=True)
-            client.wait_for_ready(timeout=60)
-            say("again", run(client, "print(6 * 7)"))
+            fresh = manager.client()
+            fresh.start_channels()
+            fresh.wait_for_ready(timeout=60)
+            say("again", run(fresh, "print(6 * 7)"))
+            sys.stdin.readline()
+            try:
+                client.wait_for_ready(timeout=10)
+                say("open", run(client, "print(6 * 7)"))
+            except RuntimeError as exc:
+                say("open", exc)
+            fresh.stop_channels()
             client.stop_channels()
             manager.shutdown_kernel()
 

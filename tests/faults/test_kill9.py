@@ -126,13 +126,29 @@ def test_refill_killed(state: str, client: Start, hostile_host: Host) -> None:
     nothing_left(hostile_host)
 
 
+@pytest.mark.xfail(strict=True, reason="bug: reconcile forgets no records without a run directory; patch proposed")
 def test_record_of_a_dead_claim_is_forgotten(hostile_host: Host) -> None:
     """What a killed claim or refill left among the pool's records is gone after `reconcile`."""
     key, _ = pooled(hostile_host)
     directory = hostile_host.app.settings.data_dir / "pool" / key
-    for name in ("taken/0a0a0a0a", "ready/0b0b0b0b", "ready/.0c0c0c0c"):
-        (directory / name).write_text("{}")
-    hostile_host.service.reconcile()
+    files = [directory / name for name in ("taken/0a0a0a0a", "ready/0b0b0b0b", "ready/.0c0c0c0c")]
+    for file in files:
+        file.write_text("{}")
+    try:
+        hostile_host.service.reconcile()
+        assert records(hostile_host) == []
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
+
+
+@pytest.mark.xfail(strict=True, raises=TypeError, reason="bug: Pool.take trusts a record's fields; patch proposed")
+def test_record_of_another_form_is_a_miss(hostile_host: Host) -> None:
+    """A pool record that is not of our form costs the claim nothing but a cold start."""
+    key, _ = pooled(hostile_host)
+    for text in ("", "[]", "7", "{}"):
+        (hostile_host.app.settings.data_dir / "pool" / key / "ready" / "0d0d0d0d").write_text(text)
+        assert list(hostile_host.app.pool.take(key)) == []
     assert records(hostile_host) == []
 
 
@@ -160,8 +176,8 @@ def test_zygote_killed_from_inside(hostile_host: Host) -> None:
         code = (
             "import os, signal\n"
             "def parent(p): return int(open(f'/proc/{p}/stat').read().rpartition(')')[2].split()[1])\n"
-            "os.kill(parent(os.getpid()) if parent(os.getpid()) != 1 else 0, signal.SIGKILL)\n"
-            "print('killed', parent(os.getpid()))"
+            "zygote = parent(os.getpid()); assert zygote != 1; os.kill(zygote, signal.SIGKILL)\n"
+            "print('killed', zygote)"
         )
         for round in range(3):
             slot = f"k{round}"
@@ -171,9 +187,9 @@ def test_zygote_killed_from_inside(hostile_host: Host) -> None:
             assert box.cell("print(6 * 7)", slot=f"n{round}")[0] == "42\n"
             assert box.cell("print(6 * 7)", slot=slot)[0] == "42\n"
         assert kernel.exit is None
-        assert box.kernel("k0")[0].signal(9)
-        wait_until(lambda: box.kernel is None or hostile_host is not None)
-        assert box.kernel("n0")[0].done.done() is False
+        first = box.kernel("k0")[0]
+        assert first.signal(9)  # its parent is the agent now, which reports it all the same
+        assert first.done.result(10).signal == 9
 
 
 @pytest.mark.parametrize("how", [["rm", "-f"], ["kill"], ["stop", "-t1"]], ids=lambda how: how[0])
@@ -187,8 +203,27 @@ def test_container_removed_under_a_kernel(how: list[str], client: Start, hostile
     assert one.wait_for("ended").startswith("ended True")
     assert one.wait_for("again") == "again 42"
     assert name not in hostile_host.containers()
+    one.say()
+    one.wait_for("open")
     one.close()
     nothing_left(hostile_host)
+
+
+@pytest.mark.xfail(strict=True, reason="bug: sockets of a new container have other names; see the report")
+def test_open_client_goes_on_after_a_new_container(client: Start, hostile_host: Host) -> None:
+    """A client that was connected reaches the kernel again after its container was replaced, and no directory stays."""
+    one = client("survive")
+    one.wait_for("ready")
+    (name,) = hostile_host.containers()
+    subprocess.run(["docker", "rm", "-f", name], check=True, capture_output=True)
+    one.say()
+    one.wait_for("again")
+    left = runs(hostile_host)
+    one.say()
+    answer = one.wait_for("open")
+    one.close()
+    assert len(left) == 1, "the run directory of the lost container stays while its client lives"
+    assert answer == "open 42"
 
 
 def test_orphans_of_another_installation_are_left_alone(hostile_host: Host, tmp_path: Path) -> None:
