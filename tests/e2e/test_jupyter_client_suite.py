@@ -21,7 +21,7 @@ from tests.installation import Installation
 
 SECONDS = 900
 DESELECTED = Path(__file__).with_name("jupyter_client_deselected.txt")
-# Collected by pytest but not ours: pytest-asyncio would compete with pytest_jupyter, which runs the coroutines here.
+# pytest-asyncio would compete with pytest_jupyter, which runs the coroutines here.
 OPTIONS = ("-p", "no:asyncio", "-p", "no:cacheprovider", "-c", "pyproject.toml", "-q", "-ra", "--timeout=120")
 
 
@@ -75,7 +75,8 @@ def test_suite(suite: Path, installation: Installation, name: str) -> None:
     """All tests of the file pass but those that are deselected, and each of these exists."""
     file = f"tests/test_{name}.py"
     ours = [node for node in deselected() if node.startswith(f"{file}::")]
-    environ = {**os.environ, "JUPYTER_DEFAULT_PROVISIONER_NAME": "syla-provisioner"}
+    # Tornado gives a test 5 s, which three cold containers one after the other may need.
+    environ = {**os.environ, "JUPYTER_DEFAULT_PROVISIONER_NAME": "syla-provisioner", "ASYNC_TEST_TIMEOUT": "60"}
     command = [sys.executable, "-m", "pytest", *OPTIONS, file]
     listed = subprocess.run([*command, "--collect-only"], cwd=suite, env=environ, capture_output=True, text=True)
     for node in ours:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -71,6 +72,16 @@ def run_code(client: BlockingKernelClient, code: str) -> str:
     return "".join(texts).strip()
 
 
+def descendants(pid: int) -> list[int]:
+    """Children of `pid`, their children, and so on."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, task.read_text().split()):
+                found += [child, *descendants(child)]
+    return found
+
+
 @contextlib.contextmanager
 def running_agent(environ: dict[str, str] | None = None, **config: Any) -> Iterator[RunningAgent]:
     directory = Path(tempfile.mkdtemp(prefix="sy"))
@@ -101,7 +112,11 @@ def running_agent(environ: dict[str, str] | None = None, **config: Any) -> Itera
     try:
         yield RunningAgent(directory, process, client, events, changed)
     finally:
+        everybody = descendants(process.pid)  # in a container they would end with process 1
         client.close()
         process.kill()
         process.wait()
+        for pid in everybody:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         shutil.rmtree(directory, ignore_errors=True)
