@@ -194,12 +194,25 @@ def as_nobody() -> tuple[str, ...]:
     return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 
+def at_work(home: str) -> list[str]:
+    """Processes whose environment names this directory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            found += [path.parent.name] if home.encode() in path.read_bytes() else []
+    return found
+
+
 def test_engine_without_rights(place: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> None:
     """A user whom the engine does not serve is told the command that changes it."""
     prefix = as_nobody()
     home = Path("/tmp") / f"syla-nobody-{os.getpid()}"
     home.mkdir(mode=0o777)
     os.chown(home, 65534, 65534)
+    (home / "data" / "pool").mkdir(parents=True)
+    (home / "data" / "pool" / "paused").touch()
+    for path in home.rglob("*"):
+        os.chown(path, 65534, 65534)
     place.update(SYLA_HOME=str(home / "data"), HOME=str(home), XDG_RUNTIME_DIR=str(home))
     try:
         if subprocess.run([*prefix, str(BIN / "syla"), "--version"], capture_output=True, env=place).returncode:
@@ -208,6 +221,7 @@ def test_engine_without_rights(place: dict[str, str], tmp_path_factory: pytest.T
         assert "no permission to use the Docker engine" in line
         assert "usermod -aG docker" in line
     finally:
+        wait_until(lambda: not at_work(str(home)), 30, "the end of what was started in the background")
         shutil.rmtree(home)
 
 

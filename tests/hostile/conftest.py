@@ -160,10 +160,10 @@ class Host:
         answer: dict[str, Any] = self.app.runtime.client().api.inspect_container(workspace.container.id)
         return answer
 
-    def containers(self) -> list[str]:
-        """Names of the containers of this installation, in any state."""
+    def containers(self, running: bool = False) -> list[str]:
+        """Names of the containers of this installation, in any state or only those that run."""
         text = subprocess.run(
-            ["docker", "ps", "-a", "--format={{.Names}}", f"--filter=label=syla.home={self.service.home_label}"],
+            ["docker", "ps", *([] if running else ["-a"]), "--format={{.Names}}", f"--filter=label=syla.home={self.service.home_label}"],
             capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
         return text.split()
