@@ -10,6 +10,10 @@ import sys
 
 def main() -> None:
     config = json.loads(sys.argv[1])
+    if os.getpid() == 1:  # in a container
+        from . import seccomp
+
+        seccomp.install()
     zygote = None
     if config["zygote"]:
         from . import launch

@@ -151,7 +151,7 @@ class Kernels:
         spare = Spare(self._loop, number, os.path.join(self._dir, "k%d" % number), self._ended)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         stderr = spare.keep_tail()
-        request = {"fork": number, "prefix": spare.prefix, "wanted": bool(self._waiting)}
+        request = {"fork": number, "prefix": spare.prefix}
         try:
             if not self._zygote.send(request, [theirs.fileno(), stderr]):
                 ours.close()

@@ -24,6 +24,8 @@ from typing import Any, Callable, Dict, List, Optional
 
 PACKET_MAX = 256 * 1024  # more than a socket takes: a claim arrives whole or not at all
 WARM_UP_SECONDS = 5
+WELCOME_SECONDS = 0.5
+SUBSCRIBE_ATTEMPTS = 8
 BOUND = b'{"bound": true}'
 SOCKETS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
 
@@ -106,7 +108,9 @@ def warm_up(app: Any, done: Callable[[], None]) -> None:
     """In a thread, while the kernel's loop runs: one silent execute request through its own sockets.
 
     The first request of a kernel takes 10 ms longer than the next. This one is over before anybody waits for it, and
-    leaves nothing behind, not even in the history or the execution count. `done` is called whatever happens.
+    leaves nothing behind, not even in the history or the execution count. And of kernels that are started thirty at
+    once, about one in three hundred never serves the first subscriber to its output, and every later one (seen with
+    ipykernel 7.4): the first is us, not the user. `done` is called whatever happens.
     """
     import zmq
     from jupyter_client.session import Session
@@ -114,13 +118,11 @@ def warm_up(app: Any, done: Callable[[], None]) -> None:
     context = zmq.Context()
     try:
         session = Session(key=app.session.key, signature_scheme=app.session.signature_scheme)
-        iopub, shell = context.socket(zmq.SUB), context.socket(zmq.DEALER)
-        iopub.subscribe(b"")
-        iopub.connect("ipc://%s-%d" % (app.ip, app.iopub_port))
-        shell.connect("ipc://%s-%d" % (app.ip, app.shell_port))
-        if not iopub.poll(WARM_UP_SECONDS * 1000):  # the welcome: we are subscribed
+        iopub = subscribed(context, "ipc://%s-%d" % (app.ip, app.iopub_port))
+        if iopub is None:
             return
-        iopub.recv_multipart()
+        shell = context.socket(zmq.DEALER)
+        shell.connect("ipc://%s-%d" % (app.ip, app.shell_port))
         content = {"code": "None", "silent": True, "store_history": False, "user_expressions": {}}
         session.send(shell, "execute_request", dict(content, allow_stdin=False, stop_on_error=True))
         # Until its last message is out: none signed with the old key may follow the claim.
@@ -130,6 +132,21 @@ def warm_up(app: Any, done: Callable[[], None]) -> None:
     finally:
         done()
         context.destroy(linger=0)
+
+
+def subscribed(context: Any, url: str) -> Any:
+    """A subscriber that has been welcomed; None when no attempt was."""
+    import zmq
+
+    for _ in range(SUBSCRIBE_ATTEMPTS):
+        socket = context.socket(zmq.SUB)
+        socket.subscribe(b"")
+        socket.connect(url)
+        if socket.poll(WELCOME_SECONDS * 1000):
+            socket.recv_multipart()
+            return socket
+        socket.close(linger=0)
+    return None
 
 
 def apply_claim(claim: Dict[str, Any], app: Any) -> None:
@@ -173,13 +190,8 @@ def add_user_packages(user_site: str) -> None:
         sys.path[:] = before + [p for p in sys.path if p not in before]
 
 
-def run(
-    channel_fd: int, prefix: str, claim: Optional[Dict[str, Any]], wanted: bool, load: Callable[[str], Any]
-) -> None:
-    """Be a kernel; returns when it has been shut down.
-
-    `wanted`: somebody waits for it already, so it is not warmed up. `load` gives files beside this one.
-    """
+def run(channel_fd: int, prefix: str, claim: Optional[Dict[str, Any]], load: Callable[[str], Any]) -> None:
+    """Be a kernel; returns when it has been shut down. `load` gives files beside this one."""
     procself = load("procself")
     load("lazy_debugger").put_in_place()
 
@@ -192,7 +204,7 @@ def run(
     app = build_app(prefix)
     kernel = Claimable(app, channel, prefix)
     if claim is None:
-        kernel.wait_in_loop(wanted)
+        kernel.wait_in_loop()
     else:
         kernel.claimed(claim)
     app.start()
@@ -204,18 +216,15 @@ class Claimable:
     def __init__(self, app: Any, channel: socket.socket, prefix: str) -> None:
         self._app, self._channel, self._prefix = app, channel, prefix
 
-    def wait_in_loop(self, wanted: bool) -> None:
+    def wait_in_loop(self) -> None:
         import threading
 
         from tornado.ioloop import IOLoop
 
         self._loop = IOLoop.current()
         self._loop.add_handler(self._channel.fileno(), lambda *_: self._readable(), IOLoop.READ)
-        if wanted:
-            self._channel.send(BOUND)
-        else:
-            announce = (self._app, lambda: self._channel.send(BOUND))
-            threading.Thread(target=warm_up, args=announce, daemon=True).start()
+        announce = (self._app, lambda: self._channel.send(BOUND))
+        threading.Thread(target=warm_up, args=announce, daemon=True).start()
 
     def _readable(self) -> None:
         self._loop.remove_handler(self._channel.fileno())

@@ -160,14 +160,14 @@ class Zygote:
         os.dup2(stderr, 1)
         os.dup2(stderr, 2)
         os.close(stderr)
-        become_kernel(channel, packet["prefix"], None, packet["wanted"])
+        become_kernel(channel, packet["prefix"], None)
 
 
-def become_kernel(channel: int, prefix: str, claim: object, wanted: bool) -> None:
+def become_kernel(channel: int, prefix: str, claim: object) -> None:
     """In the process that is to be the kernel; does not return."""
     code = 1
     try:
-        load("spare").run(channel, prefix, claim, wanted, load)
+        load("spare").run(channel, prefix, claim, load)
         code = 0
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else 1
@@ -199,7 +199,7 @@ def main() -> None:
         claim_fd, channel, prefix = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
         with os.fdopen(claim_fd, "rb") as file:
             claim = json.loads(file.read().decode())
-        become_kernel(channel, prefix, claim, True)
+        become_kernel(channel, prefix, claim)
     os.setsid()
     procself.die_with_parent(signal.SIGKILL)
     procself.set_dumpable(False)  # nobody traces the interpreter that others come from

@@ -2,7 +2,7 @@
 
 Records on a SOCK_SEQPACKET pair, JSON, one a packet:
 
-    agent -> zygote   {"fork": n, "prefix": p, "wanted": bool} + [channel, stderr]   {"preload": module}
+    agent -> zygote   {"fork": n, "prefix": p} + [channel, stderr]   {"preload": module}
     zygote -> agent   {"ready": true} {"forked": n, "pid": p} {"failed": n, "message": m}
                       {"exit": pid, "status": wait status} {"preloaded": module, "ok": bool, "reason": r}
 """

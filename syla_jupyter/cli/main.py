@@ -6,6 +6,7 @@ workspace gives its own exit code. Tables for people, `--json` for programs.
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from typing import Any
@@ -27,6 +28,12 @@ class OneLineErrors(click.Group):
         except SylaError as exc:
             click.echo(f"syla: {exc}", err=True)
             ctx.exit(exc.exit_code)
+        except OSError as exc:
+            if exc.errno == errno.EPIPE:
+                raise  # click knows what to do
+            where = f"{exc.filename}: " if exc.filename else ""
+            click.echo(f"syla: {where}{exc.strerror or exc}.", err=True)
+            ctx.exit(74)  # EX_IOERR
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})

@@ -24,6 +24,7 @@ from ..model.runtime import Mount, User
 
 # Numbers of <asm-generic/unistd.h>; the same on every architecture for calls this new.
 _SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_MOUNT_SETATTR = 428, 429, 442
+_SYS_OPENAT2, _RESOLVE_NO_SYMLINKS = 437, 0x04
 _SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 430, 431, 432
 _OPEN_TREE_CLONE, _AT_RECURSIVE, _AT_EMPTY_PATH = 1, 0x8000, 0x1000
 _AT_SYMLINK_NOFOLLOW = 0x100
@@ -33,6 +34,10 @@ _MS_PRIVATE = 1 << 18
 _CLONE_FS, _CLONE_NEWNS = 0x200, 0x20000
 _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 1, 6
 _ID_MAX = 4294967294
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
 class _MountAttr(ctypes.Structure):
@@ -103,7 +108,13 @@ class Attacher:
                 os.close(tree)
 
     def _clone(self, source: Path, read_only: bool) -> int:
-        tree = _call(_SYS_OPEN_TREE, -100, os.fsencode(source), _OPEN_TREE_CLONE | os.O_CLOEXEC)
+        # `source` is resolved: a link in it now was put there by somebody who can write beside it, maybe a container.
+        how = _OpenHow(os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0, _RESOLVE_NO_SYMLINKS)
+        place = _call(_SYS_OPENAT2, -100, os.fsencode(source), ctypes.byref(how), ctypes.sizeof(how))
+        try:
+            tree = _call(_SYS_OPEN_TREE, place, b"", _AT_EMPTY_PATH | _OPEN_TREE_CLONE | os.O_CLOEXEC)
+        finally:
+            os.close(place)
         try:
             flags = _ATTR_NOSUID | _ATTR_NODEV | _ATTR_IDMAP | (_ATTR_RDONLY if read_only else 0)
             attr = _MountAttr(flags, 0, _MS_PRIVATE, self._user_namespace())
@@ -122,7 +133,7 @@ class Attacher:
     def _make_namespace(self) -> int:
         """A namespace lives as long as a process or an open descriptor; util-linux makes it, we keep the latter."""
         with subprocess.Popen(
-            ["unshare", "--user", "sh", "-c", "echo; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            ["unshare", "--user", "sh", "-c", "echo; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/"
         ) as helper:
             assert helper.stdin is not None and helper.stdout is not None
             helper.stdout.readline()  # it is in its new namespace now

@@ -52,17 +52,16 @@ class DockerRuntime:
         """A new client of the SDK, connected; the caller closes it."""
         import docker
 
+        host = self._environ.get("DOCKER_HOST", "")
+        if host and not host.startswith(("unix://", "http+unix://")):
+            raise EngineForbidden(
+                f"DOCKER_HOST names an engine on another machine ({host})",
+                "Workspaces share directories with this machine: unset DOCKER_HOST",
+            )
         try:
             client = docker.from_env(environment=self._environ, timeout=API_SECONDS)
         except Exception as exc:
             raise translate(exc, doing="connect to Docker Engine") from exc
-        base = client.api.base_url
-        if not base.startswith("http+docker://"):
-            client.close()
-            raise EngineForbidden(
-                f"DOCKER_HOST names an engine on another machine ({base})",
-                "Workspaces share directories with this machine: unset DOCKER_HOST",
-            )
         return client
 
     def client(self) -> docker.DockerClient:

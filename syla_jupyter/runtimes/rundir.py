@@ -19,6 +19,7 @@ import os
 import secrets
 import shutil
 import stat
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,19 +51,23 @@ class RunDir:
 
     @classmethod
     def create(cls, parent: Path, user: User) -> RunDir:
-        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        details = parent.stat()
+        try:
+            parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            details = parent.stat()
+        except OSError as exc:
+            raise StartFailed(f"run directory {parent} cannot be made: {exc.strerror}", "Set c.Syla.run_dir") from exc
         if details.st_uid != os.geteuid() or details.st_mode & 0o077:
             raise StartFailed(f"run directory {parent} is open to other users", f"chmod 700 {parent}, or remove it")
-        path = parent / secrets.token_hex(4)
-        path.mkdir(mode=0o700)
-        made = cls(path)
-        (path / "h").mkdir(mode=0o700)
-        made.container_side.mkdir(mode=0o700)
+        owner = process_identity(os.getpid())
+        id = secrets.token_hex(4)
+        draft = cls(parent / f".{owner['pid']}.{owner['start']}.{id}")  # owned by its name until it has an owner
+        draft.path.mkdir(mode=0o700)
+        (draft.path / "h").mkdir(mode=0o700)
+        draft.container_side.mkdir(mode=0o700)
         if os.geteuid() == 0:
-            os.chown(made.container_side, user.uid, user.gid)
-        made.write_owner()
-        return made
+            os.chown(draft.container_side, user.uid, user.gid)
+        draft.write_owner()
+        return cls(draft.path.rename(parent / id))
 
     def write_owner(self) -> None:
         (self.path / "owner.new").write_text(json.dumps(process_identity(os.getpid())))
@@ -74,7 +79,11 @@ class RunDir:
     def owner_alive(self) -> bool | None:
         """None: nobody owns it."""
         try:
-            owner = json.loads((self.path / "owner").read_text())
+            if self.path.name.startswith("."):
+                pid, start = map(int, self.path.name.split(".")[1:3])
+                owner = {"pid": pid, "start": start}
+            else:
+                owner = json.loads((self.path / "owner").read_text())
         except (OSError, ValueError):
             return None
         return bool(process_identity(int(owner["pid"])) == owner)
@@ -95,8 +104,17 @@ class RunDir:
             (self.path / "h" / f"{slot}-{number}").unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """All of it; links are removed, never followed (`shutil.rmtree` holds descriptors, not names)."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """All of it; links are removed, never followed (`shutil.rmtree` holds descriptors, not names).
+
+        The container's side may be deeper than `rmtree` recurses, and closed to us: rm(1) and chmod(1) do not mind.
+        """
+        try:
+            shutil.rmtree(self.path)
+        except FileNotFoundError:
+            pass
+        except (OSError, RecursionError):
+            for command in (["chmod", "-R", "u+rwX", "--"], ["rm", "-rf", "--"]):
+                subprocess.run([*command, str(self.path)], stderr=subprocess.DEVNULL, check=False)
 
     def _link(self, theirs: str, ours: str) -> None:
         fresh = self.path / "h" / f"{ours}.new"

@@ -90,12 +90,12 @@ class Pool:
             taken = self._dir / key / "taken" / place.name
             try:
                 place.rename(taken)  # exactly one process succeeds
-                record = json.loads(taken.read_text())
-            except (OSError, ValueError):
+                ready = Ready(**json.loads(taken.read_text()))
+            except (OSError, ValueError, TypeError):
                 continue
             finally:
                 taken.unlink(missing_ok=True)
-            yield Ready(**record)
+            yield ready
 
     def put(self, key: str, run_id: str, container: ContainerInfo) -> None:
         record = {
@@ -167,9 +167,14 @@ class Pool:
         """Run directories that belong to ready containers."""
         return {p.name for p in self._dir.glob("*/ready/*") if not p.name.startswith(".")}
 
+    def recorded(self) -> set[str]:
+        """Run ids of all records, drafts and unfinished claims included."""
+        return {p.name.lstrip(".") for kind in ("ready", "taken") for p in self._dir.glob(f"*/{kind}/*")}
+
     def forget(self, run_id: str) -> None:
-        for place in self._dir.glob(f"*/ready/{run_id}"):
-            place.unlink(missing_ok=True)
+        for name in (f"ready/{run_id}", f"ready/.{run_id}", f"taken/{run_id}"):
+            for place in self._dir.glob(f"*/{name}"):
+                place.unlink(missing_ok=True)
 
     def drop_stale_keys(self) -> None:
         """Forget keys nobody has wanted for ten times the time to live."""

@@ -117,7 +117,6 @@ class WorkspaceService:
             self._pool.drop(key)  # of another version or image, or of a directory that is gone
             return
         workspace = self._make(spec, kind="pool")
-        workspace.run.disown()
         self._pool.put(key, workspace.run.id, workspace.container)
         workspace.agent.close()
         with self._lock:
@@ -152,7 +151,7 @@ class WorkspaceService:
         Gives one line for each thing removed.
         """
         removed = []
-        ready = self._pool.run_ids()
+        ready, recorded = self._pool.run_ids(), self._pool.recorded()  # before the engine is asked: what is put later
         containers = {c.labels.get(LABEL_RUN, ""): c for c in self._runtime.find({LABEL_HOME: self.home_label})}
         for run_id, container in containers.items():
             run = RunDir(self._settings.run_dir / run_id)
@@ -173,6 +172,9 @@ class WorkspaceService:
                 run.remove()
                 self._pool.forget(path.name)
                 removed.append(f"run directory {path.name}: its owner is gone")
+        for run_id in recorded - containers.keys():
+            self._pool.forget(run_id)
+            removed.append(f"pool record {run_id}: its container is gone")
         return removed
 
     # -- making ------------------------------------------------------------------------------------------------
