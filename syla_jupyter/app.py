@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from traitlets.config import Config
 
-from .config import load_settings
+from .config import default_run_dir, load_settings
 from .model.clock import Clock, SystemClock
 from .model.runtime import Mount, MountVia, User
 from .model.settings import Settings
@@ -29,6 +29,7 @@ from .runtimes.agent_files import publish_agent
 from .runtimes.docker import DockerRuntime
 from .runtimes.image_name import image_reference
 from .runtimes.portable_python import publish_python
+from .runtimes.rundir import bound
 from .runtimes.templates import Templates
 from .workspaces.pool import Pool
 from .workspaces.service import WorkspaceService
@@ -128,6 +129,8 @@ class Refiller:
 
 def build(settings: Settings, environ: Mapping[str, str]) -> Application:
     clock = SystemClock()
+    if os.geteuid() == 0 and settings.run_dir == default_run_dir({}, 0):
+        bound(settings.run_dir)
     user, mount_via = choose_user(environ, settings)
     runtime = DockerRuntime(environ=environ, user=user, mount_via=mount_via, egress_allowed=settings.egress_allowed)
     templates = Templates(settings.data_dir)

@@ -99,7 +99,7 @@ def load_settings(config: Config | None, environ: Mapping[str, str]) -> Settings
         data_dir = environ.get("SYLA_HOME") or traits.data_dir or os.path.join(jupyter_data_dir(), "syla")
         run_dir = Path(traits.run_dir) if traits.run_dir else default_run_dir(environ, os.geteuid())
         return Settings(
-            data_dir=Path(data_dir).expanduser().absolute(),
+            data_dir=Path(data_dir).expanduser().resolve(),  # a directory below it may be mounted: no links
             run_dir=run_dir.expanduser().absolute(),
             limits=_limits(
                 environ.get("SYLA_MEMORY") or traits.memory,

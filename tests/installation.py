@@ -84,12 +84,22 @@ class Installation:
 
     def in_use(self) -> list[str]:
         """One line for each container, run directory and connection file that is not the pool's."""
-        rows = [f"run directory {path}" for path in self.run_directories() if _used(path)]
-        pooled = {path.name for path in self.run_directories() if not _used(path)}
+        pooled = {path.name for path in self.run_directories() if self._pooled(path)}
+        rows = [f"run directory {path}" for path in self.run_directories() if path.name not in pooled]
         rows += [f"container {c.name}" for c in self.containers() if c.labels.get("syla.run") not in pooled]
         runtime = Path(os.environ["JUPYTER_RUNTIME_DIR"])
         rows += [f"connection file {path}" for path in _listed(runtime) if path.name.startswith("kernel-")]
         return rows
+
+    def _pooled(self, run_directory: Path) -> bool:
+        """On record as ready, or being made by a refill."""
+        if any(self.home.glob(f"pool/*/ready/{run_directory.name}")):
+            return True
+        try:
+            owner = json.loads((run_directory / "owner").read_text())["pid"]
+        except (OSError, ValueError, KeyError):
+            return False
+        return "\0pool\0" in _text(Path(f"/proc/{owner}/cmdline"))
 
     def left(self) -> list[str]:
         """One line for anything at all."""
@@ -125,15 +135,6 @@ def syla(*arguments: str, home: Path | None = None, **options: Any) -> subproces
     options = {"check": True, "capture_output": True, "text": True, "timeout": 120, **options}
     command = [sys.executable, "-m", "syla_jupyter.cli.main", *arguments]
     return subprocess.run(command, env=environ, **options)
-
-
-def _used(run_directory: Path) -> bool:
-    """Owned by a process that does not belong to the pool; a container that is ready has no owner."""
-    try:
-        owner = json.loads((run_directory / "owner").read_text())["pid"]
-    except (OSError, ValueError, KeyError):
-        return False
-    return "\0pool\0" not in _text(Path(f"/proc/{owner}/cmdline"))
 
 
 def _listed(directory: Path) -> list[Path]:

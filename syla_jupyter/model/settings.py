@@ -60,8 +60,8 @@ class Settings:
     def __post_init__(self) -> None:
         for network in self.egress_allowed:
             ipaddress.IPv4Network(network)
-        # <run>/<8 hex>/h/<8 hex>-5 is the longest path a client connects to.
-        longest = len(str(self.run_dir).encode()) + len("/12345678/h/12345678-5")
+        # <run>/<8 hex>/h/agent is the longest path a client connects to.
+        longest = len(str(self.run_dir).encode()) + len("/12345678/h/agent")
         if longest > SOCKET_PATH_MAX:
             raise ValueError(
                 f"run directory {self.run_dir} is too long for sockets: {longest} bytes with file names, "

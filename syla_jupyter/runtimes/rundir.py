@@ -2,13 +2,17 @@
 
     <run>/<8 hex>/          0700, ours
         c/                  `/run/syla` inside: the container's user writes here, nothing in it is trusted
-        h/                  host only: hard links to sockets of `c/` that were checked to be sockets
+        h/agent             host only: a hard link to the agent's socket that was checked to be a socket
         owner               which process uses the container
+    <run>/k/<8 hex>-1 … -5  host only: the same for a kernel's sockets
 
-Clients connect to names in `h/`. A name in `c/` can be exchanged for a symbolic link at any time; a hard link is
-made of the thing itself, without following, and looked at afterwards where the container cannot reach it. A
-kernel's names in `h/` stay the same for its whole life: after a restart they link to the new kernel's sockets,
-and ZMQ clients reconnect by themselves.
+Clients connect to names in `h/` and `k/`. A name in `c/` can be exchanged for a symbolic link at any time; a hard link
+is made of the thing itself, without following, and looked at afterwards where the container cannot reach it. A
+kernel's names in `k/` stay the same for its whole life: after a restart they link to the new kernel's sockets, be it in
+another container, and ZMQ clients reconnect.
+
+As root, `/run/syla` is a small file system of its own: what containers put into their `c/` cannot fill the host's
+`/run`.
 """
 
 from __future__ import annotations
@@ -27,6 +31,9 @@ from ..model.errors import StartFailed
 from ..model.runtime import User
 
 SOCKET_COUNT = 5
+KERNELS = "k"
+RUN_BYTES = 64 << 20
+RUN_FILES = 32768  # some hundred kernels have 12 each
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class RunDir:
 
     def client_prefix(self, slot: str) -> Path:
         """`<this>-1` … `-5` are what a client of the kernel in `slot` connects to."""
-        return self.path / "h" / slot
+        return self.path.parent / KERNELS / slot
 
     @classmethod
     def create(cls, parent: Path, user: User) -> RunDir:
@@ -90,18 +97,21 @@ class RunDir:
 
     def adopt_agent(self) -> None:
         """Link the agent's socket, before any user code runs in the container."""
-        self._link("agent", "agent")
+        self._link("agent", self.agent_socket)
 
     def link_kernel(self, prefix: str, slot: str) -> None:
         """Make the sockets of the kernel at `prefix` (a plain name in `c/`) those of `slot`."""
         if not (prefix.isascii() and prefix.isalnum() and len(prefix) <= 40):
             raise StartFailed("the agent named a kernel outside of its directory")
         for number in range(1, SOCKET_COUNT + 1):
-            self._link(f"{prefix}-{number}", f"{slot}-{number}")
+            self.client_prefix(slot).parent.mkdir(mode=0o700, exist_ok=True)
+            self._link(f"{prefix}-{number}", self.client_prefix(f"{slot}-{number}"))
 
     def unlink_kernel(self, slot: str) -> None:
         for number in range(1, SOCKET_COUNT + 1):
-            (self.path / "h" / f"{slot}-{number}").unlink(missing_ok=True)
+            self.client_prefix(f"{slot}-{number}").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.client_prefix(slot).parent.rmdir()
 
     def remove(self) -> None:
         """All of it; links are removed, never followed (`shutil.rmtree` holds descriptors, not names).
@@ -116,8 +126,8 @@ class RunDir:
             for command in (["chmod", "-R", "u+rwX", "--"], ["rm", "-rf", "--"]):
                 subprocess.run([*command, str(self.path)], stderr=subprocess.DEVNULL, check=False)
 
-    def _link(self, theirs: str, ours: str) -> None:
-        fresh = self.path / "h" / f"{ours}.new"
+    def _link(self, theirs: str, ours: Path) -> None:
+        fresh = ours.with_name(f"{ours.name}.new")
         fresh.unlink(missing_ok=True)
         try:
             os.link(self.container_side / theirs, fresh, follow_symlinks=False)
@@ -127,7 +137,27 @@ class RunDir:
             with contextlib.suppress(OSError):
                 fresh.unlink()
             raise StartFailed(f"socket {theirs} is not a socket: refused")
-        fresh.rename(self.path / "h" / ours)
+        fresh.rename(ours)
+
+
+def sweep_kernels(parent: Path) -> list[str]:
+    """Remove links in `k/` whose socket has no other name left: its container's directory is gone. Gives the names."""
+    swept = []
+    for link in (parent / KERNELS).glob("*"):
+        with contextlib.suppress(OSError):
+            if link.lstat().st_nlink == 1:
+                link.unlink()
+                swept.append(link.name)
+    return swept
+
+
+def bound(parent: Path) -> None:
+    """Mount a small tmpfs there, once, while nothing is in it; it stays until the host is restarted. Needs root."""
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.path.ismount(parent) or any(parent.iterdir()):
+        return
+    options = f"size={RUN_BYTES},nr_inodes={RUN_FILES},mode=0700,nosuid,nodev,noexec"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "syla", str(parent)], check=False, capture_output=True)
 
 
 def process_identity(pid: int) -> dict[str, int]:

@@ -40,7 +40,7 @@ from ..runtimes.base import (
     LABEL_WORKSPACE,
     Runtime,
 )
-from ..runtimes.rundir import RunDir
+from ..runtimes.rundir import KERNELS, RunDir, sweep_kernels
 from .live import LiveWorkspace
 from .pool import Pool, pool_key
 
@@ -81,6 +81,7 @@ class WorkspaceService:
         self._named: dict[WorkspaceSpec, LiveWorkspace] = {}
         self._locks: dict[WorkspaceSpec, threading.Lock] = {}
         self._lock = threading.Lock()
+        self._reconciled = False
 
     @property
     def home_label(self) -> str:
@@ -163,6 +164,8 @@ class WorkspaceService:
             removed.append(f"container {container.name}: nobody owns it")
         run_dirs = self._settings.run_dir.iterdir() if self._settings.run_dir.is_dir() else iter(())
         for path in run_dirs:
+            if path.name == KERNELS:
+                continue
             run = RunDir(path)
             if path.name in containers and path.name in ready:
                 continue
@@ -172,6 +175,7 @@ class WorkspaceService:
                 run.remove()
                 self._pool.forget(path.name)
                 removed.append(f"run directory {path.name}: its owner is gone")
+        removed += [f"socket {name}: its container is gone" for name in sweep_kernels(self._settings.run_dir)]
         for run_id in recorded - containers.keys():
             self._pool.forget(run_id)
             removed.append(f"pool record {run_id}: its container is gone")
@@ -232,9 +236,20 @@ class WorkspaceService:
         return workspace
 
     def settle_soon(self, workspace: LiveWorkspace) -> None:
-        """`settle` off the caller's path."""
+        """`settle` off the caller's path; after a cold start, once, what others left behind is removed as well."""
         if workspace.starting:
-            threading.Thread(target=self.settle, args=(workspace,), name="syla-settle", daemon=True).start()
+            threading.Thread(target=self._settle, args=(workspace,), name="syla-settle", daemon=True).start()
+
+    def _settle(self, workspace: LiveWorkspace) -> None:
+        self.settle(workspace)
+        with self._lock:
+            first, self._reconciled = not self._reconciled, True
+        if first:
+            try:
+                for line in self.reconcile():
+                    log.info("reconciled: %s", line)
+            except (SylaError, OSError) as exc:
+                log.warning("left for the next time: %s", exc)
 
     def settle(self, workspace: LiveWorkspace) -> None:
         """Once the first kernel is up: from the CPUs of the start down to those of the limit."""

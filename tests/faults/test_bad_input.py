@@ -113,12 +113,7 @@ CONFIGURATIONS = [
     ({"SYLA_MEMORY": "9" * 400 + "g"}, "memory", ""),
     ({"SYLA_WORKSPACE": "nowhere"}, "there is no workspace 'nowhere'", "Use 'default'"),
     ({"DOCKER_HOST": "unix:///nonexistent/docker.sock"}, "the Docker engine is not running", "Start it"),
-    pytest.param(
-        {"DOCKER_HOST": "tcp://192.0.2.9:2375"},
-        "another machine",
-        "unset DOCKER_HOST",
-        marks=pytest.mark.xfail(strict=True, reason="bug: it is connected to before it is refused; patch proposed"),
-    ),
+    ({"DOCKER_HOST": "tcp://192.0.2.9:2375"}, "another machine", "unset DOCKER_HOST"),
     ({"DOCKER_HOST": "nonsense://x"}, "", ""),
 ]
 
@@ -175,10 +170,6 @@ def test_command_that_is_not_there(place: dict[str, str]) -> None:
     assert "nosuch-command" in exec_line(place, "--mount=none", "--", "nosuch-command")
 
 
-RAW = "bug: OSError comes out raw; patch proposed for cli/main.py and RunDir.create"
-
-
-@pytest.mark.xfail(strict=True, reason=RAW)
 def test_directory_that_is_gone(place: dict[str, str], tmp_path: Path) -> None:
     """Started from a directory that was removed meanwhile: one line, no traceback."""
     gone = tmp_path / "gone"
@@ -276,7 +267,6 @@ def test_engine_that_is_ill(answer: bytes, what: str, place: dict[str, str], tmp
         assert what in execute(place)
 
 
-@pytest.mark.xfail(strict=True, reason=RAW)
 def test_no_disk(place: dict[str, str], tmp_path: Path) -> None:
     """With no space left for our own records, that is what is said."""
     if os.geteuid() != 0:
@@ -312,8 +302,8 @@ def run_dir_program(run_dir: str) -> tuple[str, ...]:
     [
         "too long",
         "open to others",
-        pytest.param("a file", marks=pytest.mark.xfail(strict=True, reason=RAW)),
-        pytest.param("cannot be made", marks=pytest.mark.xfail(strict=True, reason=RAW)),
+        "a file",
+        "cannot be made",
     ],
 )
 def test_run_directory(kind: str, place: dict[str, str], tmp_path: Path) -> None:

@@ -260,7 +260,6 @@ def test_reconcile_beside_starts(kept: Kept) -> None:
         sweeper.join()
 
 
-@pytest.mark.xfail(strict=True, reason="bug: a run directory is seen before it has an owner; patch proposed")
 def test_reconcile_beside_new_directories(hostile_host: Host) -> None:
     """A run directory that another process is just making is not taken for one whose owner is gone."""
     over = threading.Event()
