@@ -148,6 +148,8 @@ def sweep_kernels(parent: Path) -> list[str]:
             if link.lstat().st_nlink == 1:
                 link.unlink()
                 swept.append(link.name)
+    with contextlib.suppress(OSError):
+        (parent / KERNELS).rmdir()
     return swept
 
 

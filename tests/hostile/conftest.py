@@ -186,6 +186,8 @@ def hostile_host(hostile_engine: None, tmp_path_factory: pytest.TempPathFactory)
         with contextlib.suppress(SylaError):
             host.service.reconcile()
         wait_until(lambda: not host.containers(), 15, "every container of this module gone")
+        with contextlib.suppress(SylaError):
+            host.service.reconcile()  # once more: sockets of containers that were still ending
         left = [path.name for path in host.run_dir.iterdir()]
         shutil.rmtree(host.run_dir, ignore_errors=True)
         assert not left, f"run directories left: {left}"
