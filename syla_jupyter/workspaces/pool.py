@@ -3,7 +3,7 @@
     <data>/pool/paused                    no refills while it exists
     <data>/pool/<key>/spec.json           what a container of this key is made of; its mtime: last wanted
     <data>/pool/<key>/ready/<run id>      one ready container
-    <data>/pool/<key>/taken/<run id>      claimed; the rename from ready/ is the claim between processes
+    <data>/pool/<key>/taken/<run id>      being claimed; the rename from ready/ decides between processes
     <data>/pool/misses.log                time, key and reason of each claim that found nothing
 
 The key is a digest of everything that a container cannot be given after it was made. Where directories can be
@@ -32,6 +32,7 @@ from ..model.runtime import ContainerInfo
 from ..model.settings import PoolSettings
 
 log = logging.getLogger("syla.pool")
+CLAIM_SECONDS = 5.0  # a claim that takes longer has died
 MISSES_MAX_BYTES = 64 * 1024
 
 
@@ -90,12 +91,16 @@ class Pool:
             taken = self._dir / key / "taken" / place.name
             try:
                 place.rename(taken)  # exactly one process succeeds
-                ready = Ready(**json.loads(taken.read_text()))
-            except (OSError, ValueError, TypeError):
+            except OSError:
                 continue
+            try:
+                try:
+                    ready = Ready(**json.loads(taken.read_text()))
+                except (OSError, ValueError, TypeError):
+                    continue
+                yield ready
             finally:
-                taken.unlink(missing_ok=True)
-            yield ready
+                taken.unlink(missing_ok=True)  # not before the caller has made the container its own
 
     def put(self, key: str, run_id: str, container: ContainerInfo) -> None:
         record = {
@@ -164,8 +169,13 @@ class Pool:
             return []
 
     def run_ids(self) -> set[str]:
-        """Run directories that belong to ready containers."""
-        return {p.name for p in self._dir.glob("*/ready/*") if not p.name.startswith(".")}
+        """Run directories that belong to ready containers, or to ones that are being claimed right now."""
+        ids = {p.name for p in self._dir.glob("*/ready/*") if not p.name.startswith(".")}
+        for place in self._dir.glob("*/taken/*"):
+            with contextlib.suppress(OSError):
+                if self._clock.now() - place.stat().st_ctime < CLAIM_SECONDS:
+                    ids.add(place.name)
+        return ids
 
     def recorded(self) -> set[str]:
         """Run ids of all records, drafts and unfinished claims included."""
