@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from .. import __version__, app
+from .. import app
 from ..model.errors import SylaError
 from . import doctor as doctor_module
 from . import execute, images, pool
@@ -37,7 +37,7 @@ class OneLineErrors(click.Group):
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="syla")
+@click.version_option(package_name="syla-jupyter", prog_name="syla")
 def main() -> None:
     """Run code in hardened container workspaces."""
 
