@@ -138,7 +138,10 @@ class SylaProvisioner(KernelProvisionerBase):
     def _start(self, cwd: Path | None, given: dict[str, str]) -> RunningProcess:
         application = app.shared(self.config)
         template = application.templates.get(self.template)
-        if self._workspace is None or self._workspace.lost:
+        if self._workspace is not None and self._workspace.lost:
+            self._workspace.close()
+            self._workspace = None
+        if self._workspace is None:
             spec, single = self._place(application, cwd, given)
             self._workspace = application.service.ephemeral(spec) if single else application.service.named(spec)
         workspace = self._workspace

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from syla_jupyter.runtimes.rundir import KERNELS
+
 from ..hostile.conftest import Host, hostile_engine, hostile_host, wait_until
 
 __all__ = ["hostile_engine", "hostile_host"]
@@ -70,7 +72,12 @@ def client(hostile_host: Host) -> Iterator[Callable[..., Client]]:
 
 
 def runs(host: Host) -> list[str]:
-    return [path.name for path in host.run_dir.iterdir()]
+    return [path.name for path in host.run_dir.iterdir() if path.name != KERNELS]
+
+
+def links(host: Host) -> list[str]:
+    """Sockets that clients of kernels connect to."""
+    return [path.name for path in (host.run_dir / KERNELS).glob("*")]
 
 
 def records(host: Host) -> list[str]:
@@ -90,4 +97,5 @@ def nothing_left(host: Host, *, by_lease: bool = True) -> None:
     wait_until(lambda: not host.containers(), 10, "the container's removal")
     # A directory that has no owner yet may be passed over while it is new.
     wait_until(lambda: not runs(host) or (host.service.reconcile(), not runs(host))[1], 40, "no run directory left")
+    assert links(host) == []
     assert records(host) == []
