@@ -32,7 +32,7 @@ from ..model.runtime import ContainerInfo
 from ..model.settings import PoolSettings
 
 log = logging.getLogger("syla.pool")
-CLAIM_SECONDS = 5.0  # a claim that takes longer has died
+HANDOVER_SECONDS = 5.0  # a refill or a claim that takes longer between its two renames has died
 MISSES_MAX_BYTES = 64 * 1024
 
 
@@ -102,7 +102,9 @@ class Pool:
             finally:
                 taken.unlink(missing_ok=True)  # not before the caller has made the container its own
 
-    def put(self, key: str, run_id: str, container: ContainerInfo) -> None:
+    @contextlib.contextmanager
+    def putting(self, key: str, run_id: str, container: ContainerInfo) -> Iterator[None]:
+        """Make a container claimable; in the body its maker gives it up, when it is recorded but not claimable yet."""
         record = {
             "key": key,
             "run_id": run_id,
@@ -114,6 +116,7 @@ class Pool:
         directory.mkdir(parents=True, exist_ok=True)
         fresh = directory / f".{run_id}"
         fresh.write_text(json.dumps(record))
+        yield
         fresh.rename(directory / run_id)
 
     def missed(self, key: str, reason: str) -> None:
@@ -169,12 +172,14 @@ class Pool:
             return []
 
     def run_ids(self) -> set[str]:
-        """Run directories that belong to ready containers, or to ones that are being claimed right now."""
+        """Run directories that belong to ready containers, or to ones that change hands right now."""
+        changing = [*self._dir.glob("*/ready/.*")]  # in the order in which records move: none is missed between two
         ids = {p.name for p in self._dir.glob("*/ready/*") if not p.name.startswith(".")}
-        for place in self._dir.glob("*/taken/*"):
+        changing += self._dir.glob("*/taken/*")
+        for place in changing:
             with contextlib.suppress(OSError):
-                if self._clock.now() - place.stat().st_ctime < CLAIM_SECONDS:
-                    ids.add(place.name)
+                if self._clock.now() - place.stat().st_ctime < HANDOVER_SECONDS:
+                    ids.add(place.name.lstrip("."))
         return ids
 
     def recorded(self) -> set[str]:

@@ -40,9 +40,10 @@ from ..runtimes.base import (
     LABEL_WORKSPACE,
     Runtime,
 )
-from ..runtimes.rundir import KERNELS, RunDir, sweep_kernels
+from ..runtimes.rundir import RunDir
 from .live import LiveWorkspace
 from .pool import Pool, pool_key
+from .reconcile import reconcile
 
 log = logging.getLogger("syla.workspaces")
 
@@ -118,7 +119,8 @@ class WorkspaceService:
             self._pool.drop(key)  # of another version or image, or of a directory that is gone
             return
         workspace = self._make(spec, kind="pool")
-        self._pool.put(key, workspace.run.id, workspace.container)
+        with self._pool.putting(key, workspace.run.id, workspace.container):
+            workspace.run.disown()
         workspace.agent.close()
         with self._lock:
             self._live.discard(workspace)
@@ -147,39 +149,14 @@ class WorkspaceService:
             workspace.close()
 
     def reconcile(self) -> list[str]:
-        """Remove what nobody owns: containers whose owner died, ready ones that lost their record, stale directories.
-
-        Gives one line for each thing removed.
-        """
-        removed = []
-        ready, recorded = self._pool.run_ids(), self._pool.recorded()  # before the engine is asked: what is put later
-        containers = {c.labels.get(LABEL_RUN, ""): c for c in self._runtime.find({LABEL_HOME: self.home_label})}
-        for run_id, container in containers.items():
-            run = RunDir(self._settings.run_dir / run_id)
-            if run_id in ready and container.running:
-                continue
-            if run.owner_alive():
-                continue
-            self._runtime.remove(container.id)
-            removed.append(f"container {container.name}: nobody owns it")
-        run_dirs = self._settings.run_dir.iterdir() if self._settings.run_dir.is_dir() else iter(())
-        for path in run_dirs:
-            if path.name == KERNELS:
-                continue
-            run = RunDir(path)
-            if path.name in containers and path.name in ready:
-                continue
-            if (path / "data_dir").is_file() and (path / "data_dir").read_text() != str(self._settings.data_dir):
-                continue
-            if not run.owner_alive():
-                run.remove()
-                self._pool.forget(path.name)
-                removed.append(f"run directory {path.name}: its owner is gone")
-        removed += [f"socket {name}: its container is gone" for name in sweep_kernels(self._settings.run_dir)]
-        for run_id in recorded - containers.keys():
-            self._pool.forget(run_id)
-            removed.append(f"pool record {run_id}: its container is gone")
-        return removed
+        """Remove what nobody owns of this installation; one line for each thing removed."""
+        return reconcile(
+            runtime=self._runtime,
+            pool=self._pool,
+            run_dir=self._settings.run_dir,
+            data_dir=self._settings.data_dir,
+            home_label=self.home_label,
+        )
 
     # -- making ------------------------------------------------------------------------------------------------
 

@@ -6,13 +6,15 @@ Steps: start execute restart shutdown  ·  fill KEY DESCRIPTION: makes a ready c
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import queue
 import sys
 import time
 from typing import Any
 
-from jupyter_client import KernelManager
+from jupyter_client import BlockingKernelClient, KernelManager
 from traitlets.config import Config
 
 from syla_jupyter import app
@@ -45,6 +47,17 @@ def run(client: Any, code: str) -> str:
         code, timeout=60, output_hook=lambda m: text.append(str(m["content"].get("text", "")))
     )  # fmt: skip
     return "".join(text).strip()
+
+
+def nudge(client: Any) -> None:
+    """Until output arrives: each of the five sockets reconnects when it does."""
+    client.wait_for_ready(timeout=10)
+    for _ in range(50):
+        client.kernel_info()
+        with contextlib.suppress(queue.Empty):
+            client.get_iopub_msg(timeout=0.2)
+            return
+    raise RuntimeError("no output after a reconnect")
 
 
 def main(steps: list[str]) -> None:
@@ -81,13 +94,15 @@ def main(steps: list[str]) -> None:
                 time.sleep(0.02)
             say("ended", not manager.is_alive(), manager.reason if hasattr(manager, "reason") else "")
             manager.restart_kernel(now=True)
-            fresh = manager.client()
+            # Of its own session: two clients of one `KernelManager` share an identity, and the first loses its replies.
+            fresh = BlockingKernelClient()
+            fresh.load_connection_info(manager.get_connection_info(session=False))
             fresh.start_channels()
             fresh.wait_for_ready(timeout=60)
             say("again", run(fresh, "print(6 * 7)"))
             sys.stdin.readline()
             try:
-                client.wait_for_ready(timeout=10)
+                nudge(client)
                 say("open", run(client, "print(6 * 7)"))
             except RuntimeError as exc:
                 say("open", exc)

@@ -98,3 +98,4 @@ def nothing_left(host: Host, *, by_lease: bool = True) -> None:
     # A directory that has no owner yet may be passed over while it is new.
     wait_until(lambda: not runs(host) or (host.service.reconcile(), not runs(host))[1], 40, "no run directory left")
     assert records(host) == []
+    assert links(host) == []

@@ -190,7 +190,6 @@ def test_zygote_killed_from_inside(hostile_host: Host) -> None:
         assert first.done.result(10).signal == 9
 
 
-@pytest.mark.skip(reason="not looked at since a kernel's sockets moved to <run>/k: fails or hangs, cause open")
 @pytest.mark.parametrize("how", [["rm", "-f"], ["kill"], ["stop", "-t1"]], ids=lambda how: how[0])
 def test_container_removed_under_a_kernel(how: list[str], client: Start, hostile_host: Host) -> None:
     """A container removed by somebody else: jupyter_client is told, and a restart makes another."""
@@ -208,7 +207,6 @@ def test_container_removed_under_a_kernel(how: list[str], client: Start, hostile
     nothing_left(hostile_host)
 
 
-@pytest.mark.skip(reason="not looked at since a kernel's sockets moved to <run>/k: fails or hangs, cause open")
 def test_open_client_goes_on_after_a_new_container(client: Start, hostile_host: Host) -> None:
     """A client that was connected reaches the kernel again after its container was replaced, and no directory stays."""
     one = client("survive")
