@@ -4,7 +4,13 @@
     ├── BadInput              the caller's words are wrong: names the field and the right form
     │   ├── UnknownWorkspace
     │   ├── UnknownTemplate
-    │   └── BadPath
+    │   ├── BadPath
+    │   ├── NameTaken         the owner has a workspace of that name
+    │   └── NotConfirmed      something would be lost, and nobody said that it may
+    ├── WrongState            the workspace cannot do that now: names both states and what is allowed
+    ├── Conflict              somebody else changed it in between
+    ├── InsufficientResources names what is missing and who holds it
+    ├── StoreFailed           the metadata database
     ├── EngineError           the container engine
     │   ├── EngineStopped     nothing answers on its socket
     │   ├── EngineForbidden   it answers, but not to us
@@ -70,6 +76,37 @@ class UnknownTemplate(BadInput):
 class BadPath(BadInput):
     code = "bad_path"
     exit_code = 66  # EX_NOINPUT
+
+
+class NameTaken(BadInput):
+    code = "name_taken"
+
+
+class NotConfirmed(BadInput):
+    code = "not_confirmed"
+
+
+class WrongState(SylaError):
+    code = "wrong_state"
+    exit_code = 75  # EX_TEMPFAIL: another verb first
+
+
+class Conflict(SylaError):
+    code = "conflict"
+    retryable = True
+    exit_code = 75
+
+
+class InsufficientResources(SylaError):
+    code = "insufficient_resources"
+    retryable = True
+    exit_code = 75
+
+
+class StoreFailed(SylaError):
+    code = "store_failed"
+    retryable = True
+    exit_code = 74  # EX_IOERR
 
 
 class EngineError(SylaError):

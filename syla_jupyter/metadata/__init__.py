@@ -1,0 +1,1 @@
+"""L1: where workspace records are kept."""
