@@ -4,6 +4,7 @@
 #   setup_venv     .venv with this package, editable, and its test extras
 #   setup_engine   a Docker engine that answers; one started here keeps running afterwards
 #   setup_image T  the kernel image of template T
+#   setup_postgres the binaries of a PostgreSQL server, for tests that start one of their own; none is no failure
 #
 # Needs bash, and Debian's apt only for what is missing. Reads no standard input.
 
@@ -127,4 +128,10 @@ setup_image() {
     as_root env PATH="$PATH" "$venv/bin/syla" image build "$1" </dev/null && return
   fi
   fail "the $1 kernel image was not built; the reason is above"
+}
+
+setup_postgres() {
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && return
+  command -v initdb >/dev/null && return
+  (apt_install postgresql) || say "without PostgreSQL its tests are skipped"
 }

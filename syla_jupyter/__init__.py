@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import AsyncSyla, Syla
+
 __version__ = "0.1.0"
+__all__ = ["AsyncSyla", "Syla", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """The Python API is imported when it is asked for: Jupyter imports this package at every start."""
+    if name in ("AsyncSyla", "Syla"):
+        return getattr(importlib.import_module(".api", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _jupyter_server_extension_points() -> list[dict[str, object]]:

@@ -14,10 +14,10 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from traitlets.config import Config
 
@@ -31,13 +31,18 @@ from .runtimes.image_name import image_reference
 from .runtimes.portable_python import publish_python
 from .runtimes.rundir import bound
 from .runtimes.templates import Templates
+from .workspaces.catalog import Catalog
+from .workspaces.places import Places
 from .workspaces.pool import Pool
+from .workspaces.registry import Registry
 from .workspaces.service import WorkspaceService
 
 if TYPE_CHECKING:
+    from .metadata.base import WorkspaceStore
     from .runtimes.images import Images
 
 CONTAINER_USER = User(1000, 1000)  # of the image; used where the host's user is root
+T = TypeVar("T")
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -50,6 +55,9 @@ class Application:
     templates: Templates
     pool: Pool
     service: WorkspaceService
+    store: Callable[[], WorkspaceStore]
+    """Opened at the first call: an ephemeral workspace needs no database."""
+    registry: Callable[[], Registry]
 
     def images(self) -> Images:
         """Imported when asked for: it needs the engine's SDK, which a start from the pool does not."""
@@ -107,7 +115,7 @@ class Refiller:
         with self._lock:
             if self._enabled and self._timer is None:
                 self._timer = threading.Timer(0.5, self._now)
-                self._timer.daemon = True
+                self._timer.daemon, self._timer.name = True, "syla-refill"
                 self._timer.start()
 
     def _now(self) -> None:
@@ -135,6 +143,8 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
     runtime = DockerRuntime(environ=environ, user=user, mount_via=mount_via, egress_allowed=settings.egress_allowed)
     templates = Templates(settings.data_dir)
     pool = Pool(data_dir=settings.data_dir, settings=settings.pool, clock=clock)
+    owner = getpass.getuser()
+    store = once(lambda: open_store(settings))
     service = WorkspaceService(
         settings=settings,
         runtime=runtime,
@@ -146,11 +156,45 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
             runtime.client().api, image_reference(templates.get(settings.template)), settings.data_dir
         ),
         user=user,
-        owner=getpass.getuser(),
+        owner=owner,
         host_mounts=host_mounts(settings, user),
         request_refill=Refiller(settings, environ).soon,
+        kept=lambda: store().executions().keys(),
     )
-    return Application(settings, environ, clock, runtime, templates, pool, service)
+    places = Places(settings.data_dir)
+    registry = once(
+        lambda: Registry(
+            catalog=Catalog(store=store(), places=places, settings=settings, clock=clock, owner=owner),
+            store=store(),
+            containers=service,
+            runtime=runtime,
+            settings=settings,
+            places=places,
+            clock=clock,
+        )
+    )
+    return Application(settings, environ, clock, runtime, templates, pool, service, store, registry)
+
+
+def open_store(settings: Settings) -> WorkspaceStore:
+    from .metadata.sql import open_store as open_sql
+
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return open_sql(settings.database_url or settings.data_dir / "workspaces.db")
+
+
+def once(make: Callable[[], T]) -> Callable[[], T]:
+    """The same thing at every call, made at the first, by one thread."""
+    lock, made = threading.Lock(), list[T]()
+
+    def get() -> T:
+        if not made:
+            with lock:
+                if not made:
+                    made.append(make())
+        return made[0]
+
+    return get
 
 
 _shared: Application | None = None

@@ -18,6 +18,7 @@ from traitlets import Float, Integer, List, TraitError, Unicode
 from traitlets.config import Config, Configurable
 
 from .model.errors import BadInput
+from .model.quota import Quotas
 from .model.settings import PoolSettings, Settings
 from .model.workspace import DEFAULT_LIMITS, Limits
 
@@ -66,6 +67,28 @@ class Syla(Configurable):
         "package mirror. Everything private, link-local or on this host is refused otherwise.",
     ).tag(config=True)
     pool_memory = Unicode("2g", help="Most memory that ready containers may hold together.").tag(config=True)
+    workspaces_per_user = Integer(-1, help="Workspaces one user may have running or frozen. -1: any number.").tag(
+        config=True
+    )
+    workspaces_per_server = Integer(-1, help="The same for all users together. -1: any number.").tag(config=True)
+    cpus_per_user = Float(-1.0, help="Cores that one user's workspaces may hold together. -1: any number.").tag(
+        config=True
+    )
+    memory_per_user = Unicode(
+        "0", help="Memory that one user's workspaces may hold together, such as '16g'. 0: any amount."
+    ).tag(config=True)
+    cpu_overcommit = Float(
+        8.0, help="The CPU limits of all workspaces may add up to this many times the machine's cores."
+    ).tag(config=True)
+    memory_overcommit = Float(
+        4.0,
+        help="The memory limits of all workspaces may add up to this many times the machine's memory without "
+        "memory_reserve. 1: every limit is covered by memory that is there.",
+    ).tag(config=True)
+    memory_reserve = Unicode("512m", help="Memory kept for the host and the server.").tag(config=True)
+    disk_floor = Unicode(
+        "1g", help="Space of the host's disk that stays free: below it nothing starts, and what writes is suspended."
+    ).tag(config=True)
 
 
 def _limits(memory: str, cpus: str) -> dict[Any, Limits]:
@@ -81,6 +104,19 @@ def _limits(memory: str, cpus: str) -> dict[Any, Limits]:
         return {kind: dataclasses.replace(limits, **changes) for kind, limits in DEFAULT_LIMITS.items()}
     except ValueError as exc:
         raise BadInput("limits", str(exc)) from exc
+
+
+def _quotas(traits: Syla) -> Quotas:
+    return Quotas(
+        workspaces_per_user=_none_below_zero(traits.workspaces_per_user),
+        workspaces_per_server=_none_below_zero(traits.workspaces_per_server),
+        cpus_per_user=_none_below_zero(traits.cpus_per_user),
+        memory_bytes_per_user=parse_bytes("memory_per_user", traits.memory_per_user) or None,
+    )
+
+
+def _none_below_zero(number: Any) -> Any:
+    return None if number < 0 else number
 
 
 def default_run_dir(environ: Mapping[str, str], uid: int) -> Path:
@@ -113,6 +149,11 @@ def load_settings(config: Config | None, environ: Mapping[str, str]) -> Settings
                 ttl_seconds=traits.pool_ttl_seconds,
                 memory_cap_bytes=parse_bytes("pool_memory", traits.pool_memory),
             ),
+            quotas=_quotas(traits),
+            cpu_overcommit=traits.cpu_overcommit,
+            memory_overcommit=traits.memory_overcommit,
+            memory_reserve_bytes=parse_bytes("memory_reserve", traits.memory_reserve),
+            disk_floor_bytes=parse_bytes("disk_floor", traits.disk_floor),
         )
     except (TraitError, ValueError) as exc:
         raise BadInput("configuration", str(exc)) from exc

@@ -109,15 +109,18 @@ StartLab = Callable[..., Lab]
 def start_lab(engine: Any, session_dir: Path, request: pytest.FixtureRequest) -> Iterator[StartLab]:
     """`start_lab(NAME=value, ...)`: a server with these variables, stopped after the module's tests.
 
-    Nothing may be left of any of them then, however they ended.
+    `start_lab(again=lab)`: the same server once more, after it has ended; with `beside`, another one on its root while
+    it runs. Nothing may be left of any of them at the end, however they ended.
     """
     labs: list[Lab] = []
     described = request.config.stash[DESCRIBED]
     with ExitStack() as stack:
 
-        def start(**environ: str) -> Lab:
-            directory = Path(tempfile.mkdtemp(prefix="lab", dir=session_dir))
-            lab = stack.enter_context(running_lab(directory, engine, **environ))
+        def start(again: Lab | None = None, beside: bool = False, **environ: str) -> Lab:
+            directory = again.root.parent if again else Path(tempfile.mkdtemp(prefix="lab", dir=session_dir))
+            port = again.port if again and not beside else 0
+            environ = {**(again.environ if again else {}), **environ}
+            lab = stack.enter_context(running_lab(directory, engine, port, **environ))
             labs.append(lab)
             described.append(lab)
             return lab
@@ -125,7 +128,9 @@ def start_lab(engine: Any, session_dir: Path, request: pytest.FixtureRequest) ->
         yield start
     for lab in labs:
         described.remove(lab)
-        lab.installation.assert_nothing_left()
+    for installation in {lab.installation.home: lab.installation for lab in labs}.values():
+        installation.end_workspaces()
+        installation.assert_nothing_left()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from syla_jupyter.config import default_run_dir
+from syla_jupyter import app
+from syla_jupyter.config import default_run_dir, load_settings
 from syla_jupyter.workspaces.pool import pool_key
 
 POLL_SECONDS = 0.05
@@ -118,6 +119,16 @@ class Installation:
         syla("pool", "pause", home=self.home)
         wait_empty(lambda: [row for row in self.processes() if "pool fill" in row], 60, "still refilling")
         syla("pool", "drain", home=self.home)
+
+    def end_workspaces(self) -> None:
+        """End the containers that outlive whoever used them, and remove what a killed one has left."""
+        environ = {**os.environ, "SYLA_HOME": str(self.home)}
+        application = app.build(load_settings(None, environ), environ)
+        for id in application.store().executions().values():
+            application.registry().suspend(id, stop=True, reason="the test is over")
+        application.registry().detach()
+        application.service.reconcile()
+        application.store().close()
 
     def describe(self) -> str:
         """For the report of a failed test."""

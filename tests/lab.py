@@ -38,6 +38,7 @@ class Lab:
     port: int
     process: subprocess.Popen[bytes]
     log: Path
+    environ: dict[str, str]
 
     async def fetch(self, path: str, method: str = "GET", body: Any = None) -> tuple[int, Any]:
         """(status, body) of a REST call."""
@@ -62,7 +63,7 @@ class Lab:
         status, session = await self.fetch("/api/sessions", "POST", body)
         assert status == 201, session
         try:
-            async with self._connected(session) as notebook:
+            async with self.connected(session) as notebook:
                 yield notebook
         finally:
             if self.process.poll() is None:
@@ -70,7 +71,8 @@ class Lab:
                 assert status in (204, 404)
 
     @contextlib.asynccontextmanager
-    async def _connected(self, session: dict[str, Any]) -> AsyncIterator[Notebook]:
+    async def connected(self, session: dict[str, Any]) -> AsyncIterator[Notebook]:
+        """A page's websocket to a session that is there already, as a reloaded or reconnecting page opens it."""
         url = f"ws://127.0.0.1:{self.port}/api/kernels/{session['kernel']['id']}/channels?session_id={session['id']}"
         notebook = Notebook(self, session, await websocket_connect(HTTPRequest(url, headers=HEADERS)))
         reader = asyncio.create_task(notebook.read())
@@ -208,14 +210,18 @@ class Cell:
 
 
 @contextlib.contextmanager
-def running_lab(directory: Path, engine: Any, **environ: str) -> Iterator[Lab]:
-    """A server on a free port, with an installation of its own; whoever stops it early checks what is left."""
+def running_lab(directory: Path, engine: Any, port: int = 0, **environ: str) -> Iterator[Lab]:
+    """A server on a free port, with an installation of its own; whoever stops it early checks what is left.
+
+    Again in the same directory and on the same `port`, it is the same server after a restart.
+    """
     root, data_dir, log = directory / "root", directory / "data", directory / "lab.log"
-    root.mkdir()
+    root.mkdir(exist_ok=True)
     installation = Installation(directory / "home", engine)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    if not port:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
     variables = {
         **os.environ,
         "SYLA_HOME": str(installation.home),
@@ -227,11 +233,11 @@ def running_lab(directory: Path, engine: Any, **environ: str) -> Iterator[Lab]:
     }
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--ServerApp.port={port}"]
     command += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={root}", "--ServerApp.port_retries=0"]
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             command, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=root
         )
-    lab = Lab(installation, root, data_dir, port, process, log)
+    lab = Lab(installation, root, data_dir, port, process, log, environ)
     try:
         wait_until(lambda: _answers(lab), START_SECONDS, f"the server's answer; its log:\n{log.read_text()}")
         yield lab

@@ -1,7 +1,7 @@
 """The rows, in the order of the table."""
 
 from ..model import Row
-from . import command, engine, execution, memory, rest, restart, start
+from . import command, engine, execution, memory, metadata, rest, restart, start
 
 ROWS: tuple[Row, ...] = (
     start.WARM,
@@ -15,4 +15,6 @@ ROWS: tuple[Row, ...] = (
     memory.IDLE,
     engine.IDLE,
     command.EXEC,
+    metadata.PAGE,
+    metadata.SWEEP,
 )

@@ -17,6 +17,8 @@ newer, nothing of the host package imported. What it does, a file each:
     zygote_link    the agent's side of it
     spare          what a forked kernel does before and after it is claimed (imports ipykernel)
     lazy_debugger  a stand-in for debugpy until somebody debugs
+    offline, journal, spool, replies   what a kernel prints while nobody listens, kept (in the kernel)
+    repl           sent as text to a kernel or an interpreter: variables, packages
 
 Trust: the host trusts nothing the agent says; the agent obeys whoever reaches its socket from *outside* the
 container's process namespace and nobody inside it (`SO_PEERCRED` gives pid 0 for a peer outside).

@@ -31,6 +31,7 @@ SPARE_SECONDS = 20.0  # for a forked kernel to be ready; a fork can inherit a lo
 PRELOAD_SECONDS = 40.0  # for the zygote to try and import one module
 BIND_CHECK_SECONDS = 0.005
 SOCKET_COUNT = 5
+ENDED_MAX = 64
 
 Answer = Callable[[Message], None]
 
@@ -66,6 +67,9 @@ class Kernels:
         self._last_start = 0.0
         self._preloading = False
         self._ready_answers: List[Answer] = []
+        self._ended_last: Deque[Message] = deque(maxlen=ENDED_MAX)
+        self._emptied = loop.now()
+        self.on_empty: Callable[[], None] = lambda: None
 
     # -- what the supervisor calls -------------------------------------------------------------------------
 
@@ -82,6 +86,15 @@ class Kernels:
         self._ready_answers.append(answer)
         self._work()
 
+    @property
+    def empty_since(self) -> Optional[float]:
+        """Since when no kernel and no command runs; None while one does or is waited for."""
+        return None if self._processes or self._waiting else self._emptied
+
+    def processes(self) -> Message:
+        """For a host process that comes later: what runs, and how what it may have missed ended."""
+        return {"running": sorted(self._processes), "ended": list(self._ended_last)}
+
     def counts(self) -> Message:
         return {
             "kernels": len(self._processes),
@@ -91,6 +104,7 @@ class Kernels:
 
     def start(self, request: Message, answer: Answer) -> None:
         """Claim a spare for request {process, key, cwd, env}; or start request["argv"]."""
+        self._emptied = self._loop.now()
         if self._known(request["process"]):
             answer(refused("exists", "process %s is running" % request["process"]))
         elif request.get("argv"):
@@ -108,6 +122,12 @@ class Kernels:
     def signal(self, id: str, number: int) -> bool:
         process = self._processes.get(id)
         return process.signal(number) if process else False
+
+    def end_session(self, id: str) -> bool:
+        process = self._processes.get(id)
+        if process is not None:
+            process.end_session()
+        return process is not None
 
     # -- spares ----------------------------------------------------------------------------------------------
 
@@ -305,6 +325,7 @@ class Kernels:
         if self._known(request["process"]):
             answer(refused("exists", "process %s is running" % request["process"]))
             return
+        self._emptied = self._loop.now()
         process = Process(self._loop, request["process"], self._ended)
         failed = self._spawn(process, request["argv"], request, fds)
         answer(failed or {"ok": True, "pid": process.pid})
@@ -318,6 +339,7 @@ class Kernels:
                 import termios
 
                 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+                procself.reap_orphans()  # for `end_session` to find what leaves its session
 
         environment = {**os.environ, **(request.get("env") or {})}
         environment["PWD"] = request["cwd"]
@@ -365,7 +387,10 @@ class Kernels:
                 process.answer = None  # type: ignore[attr-defined]
                 answer(refused("start_failed", "the kernel ended while it started: %s" % event["detail"]))
             else:
+                self._ended_last.append(event)
                 self._emit(event)
+            self._emptied = self._loop.now()
+            self.on_empty()
         elif event["code"] not in (0, None) and self._waiting:  # a spare that could not be made: say why
             self._waiting.popleft()[1](refused("start_failed", "no kernel came up: %s" % event["detail"]))
         self._work()

@@ -202,7 +202,8 @@ def run(channel_fd: int, prefix: str, claim: Optional[Dict[str, Any]], load: Cal
         seed_generators()
     channel = socket.socket(fileno=channel_fd)
     app = build_app(prefix)
-    kernel = Claimable(app, channel, prefix)
+    arm = load("offline").install(app, load)
+    kernel = Claimable(app, channel, prefix, arm)
     if claim is None:
         kernel.wait_in_loop()
     else:
@@ -213,8 +214,9 @@ def run(channel_fd: int, prefix: str, claim: Optional[Dict[str, Any]], load: Cal
 class Claimable:
     """A kernel whose loop runs already, and that waits in it for its claim."""
 
-    def __init__(self, app: Any, channel: socket.socket, prefix: str) -> None:
-        self._app, self._channel, self._prefix = app, channel, prefix
+    def __init__(self, app: Any, channel: socket.socket, prefix: str, arm: Callable[[], None]) -> None:
+        """`arm` is called once the claim has been applied."""
+        self._app, self._channel, self._prefix, self._arm = app, channel, prefix, arm
 
     def wait_in_loop(self) -> None:
         import threading
@@ -248,5 +250,6 @@ class Claimable:
             message = "%s: %s" % (getattr(exc, "strerror", type(exc).__name__), getattr(exc, "filename", exc))
             self._channel.send(json.dumps({"ok": False, "message": message}).encode())
             os._exit(1)
+        self._arm()
         self._channel.send(b'{"ok": true}')
         self._channel.close()

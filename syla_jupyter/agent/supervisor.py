@@ -1,13 +1,15 @@
 """The supervisor: listens, answers requests, and ends the container when its lease is over.
 
     hello {version[, claim, seconds]}   first of all; {version, python}. `claim`: this container is mine, which is
-                                        said yes to exactly once; `seconds`: hold it
+                                        said yes to exactly once; `seconds`: hold it, `empty_seconds`: see lease
     open {}                             directories are attached, make spares
     ready {}                            answered when the preload list is done and the spares are bound
     renew {seconds} / deadline {seconds}
     start {process, key, cwd, env[, argv]}   a kernel; {pid, prefix}
     command {process, argv, cwd, env[, tty]} + three descriptors
     signal {process, number}            to its process group; {delivered}
+    end_session {process}               hang up, then kill, all that was started from it and itself; {ending}
+    processes {}                        {running: [id], ended: [exit event]}, the newest of those that ended
     usage {}                            cpu, memory, processes, kernels, spares
     stop {}                             end the container now
 
@@ -43,10 +45,10 @@ def want(message: Message, name: str, kind: Any) -> Any:
     return value
 
 
-def want_seconds(message: Message) -> float:
-    seconds = want(message, "seconds", (int, float))
+def want_seconds(message: Message, name: str = "seconds") -> float:
+    seconds = want(message, name, (int, float))
     if not 0 <= seconds <= 10 * 365 * 86400:  # before float(), which an integer may be too long for
-        raise BadRequest("seconds is out of range")
+        raise BadRequest("%s is out of range" % name)
     return float(seconds)
 
 
@@ -71,6 +73,7 @@ class Supervisor:
         self._holders: Dict[int, Connection] = {}
         self._claimed = False
         self._kernels = Kernels(self._loop, config["dir"], int(config["spares"]), list(config["preload"]), self._emit)
+        self._kernels.on_empty = self._check_lease
         self._operations: Dict[str, Callable[[Connection, Message, Callable[[Message], None]], None]] = {
             "open": self._open,
             "ready": self._ready,
@@ -79,6 +82,8 @@ class Supervisor:
             "start": self._start,
             "command": self._command,
             "signal": self._signal,
+            "end_session": self._end_session,
+            "processes": self._processes,
             "usage": self._usage,
             "stop": self._stop,
         }
@@ -118,7 +123,7 @@ class Supervisor:
             self._check_lease()
 
     def _check_lease(self) -> None:
-        code, seconds = self._lease.due(self._loop.now())
+        code, seconds = self._lease.due(self._loop.now(), self._kernels.empty_since)
         if code is not None:
             self._emit({"event": "ending", "code": code})
             self._loop.stop(code)
@@ -150,7 +155,8 @@ class Supervisor:
                 return
             try:
                 if "seconds" in message:
-                    self._holds(connection, want_seconds(message))
+                    empty = want_seconds(message, "empty_seconds") if "empty_seconds" in message else None
+                    self._holds(connection, want_seconds(message), empty)
             except BadRequest as exc:
                 answer(refused("bad_request", str(exc)))
                 return
@@ -175,9 +181,9 @@ class Supervisor:
     def _ready(self, _c: Connection, _m: Message, answer: Callable[[Message], None]) -> None:
         self._kernels.when_ready(answer)
 
-    def _holds(self, connection: Connection, seconds: float) -> None:
+    def _holds(self, connection: Connection, seconds: float, empty_seconds: Optional[float]) -> None:
         """It holds the lease, and gets the events."""
-        self._lease.hold(connection.id, seconds)
+        self._lease.hold(connection.id, seconds, empty_seconds)
         self._holders[connection.id] = connection
 
     def _renew(self, _c: Connection, message: Message, answer: Callable[[Message], None]) -> None:
@@ -212,6 +218,12 @@ class Supervisor:
         if not 0 <= number <= 64:
             raise BadRequest("number is not a signal")
         answer({"delivered": self._kernels.signal(want(message, "process", str), number)})
+
+    def _processes(self, _c: Connection, _m: Message, answer: Callable[[Message], None]) -> None:
+        answer(self._kernels.processes())
+
+    def _end_session(self, _c: Connection, message: Message, answer: Callable[[Message], None]) -> None:
+        answer({"ending": self._kernels.end_session(want(message, "process", str))})
 
     def _usage(self, _c: Connection, _m: Message, answer: Callable[[Message], None]) -> None:
         answer({**cgroup.usage(), **self._kernels.counts()})

@@ -10,6 +10,7 @@ from pathlib import Path
 from .. import app
 from ..model.errors import EngineForbidden, EngineStopped, SylaError
 from ..model.runtime import MountVia
+from ..workspaces.project_quota import mount_of
 
 DISK_FREE_MIN_BYTES = 3 << 30  # an image, its build and some homes
 MARK = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[red]missing[/]"}
@@ -28,7 +29,7 @@ def examine(application: app.Application) -> list[Finding]:
     findings = [_engine(application)]
     if findings[0].level == "ok":
         findings.append(_image(application))
-    findings += [_mounts(application), _network(), _swap(), _disk(application), _cgroup()]
+    findings += [_mounts(application), _network(), _swap(), _disk(application), _disk_limits(application), _cgroup()]
     return findings
 
 
@@ -100,6 +101,19 @@ def _disk(application: app.Application) -> Finding:
     if free < DISK_FREE_MIN_BYTES:
         return Finding("note", "disk", f"only {free >> 20} MB free at {place}", "docker system prune, or a larger disk")
     return Finding("ok", "disk", f"{free >> 30} GB free at {place}")
+
+
+def _disk_limits(application: app.Application) -> Finding:
+    """What keeps a workspace within its size on disk: measuring, and where there is one, the file system's quota."""
+    mount = mount_of(application.settings.data_dir, Path("/proc/self/mountinfo").read_text())
+    measured = "the server measures workspaces, warns at 80 % of their limit, and suspends at the limit"
+    if mount is None:
+        return Finding("ok", "disk limits", measured)
+    if mount.project_quota:
+        return Finding(
+            "ok", "disk limits", f"{measured}; the project quotas of {mount.type} on {mount.place} are on, and not used"
+        )
+    return Finding("ok", "disk limits", f"{measured}; {mount.type} on {mount.place} has no project quotas on")
 
 
 def _cgroup() -> Finding:

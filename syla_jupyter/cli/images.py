@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Mapping
 
 import click
 
@@ -22,34 +23,35 @@ def group() -> None:
 @group.command()
 @click.argument("name", default="python")
 @click.option("--packages", help="pip requirements, separated by commas: makes or changes template NAME.")
+@click.option("--debian-packages", help="Debian packages, separated by commas: makes or changes template NAME.")
 @click.option("--base", help="Image to build from: makes or changes template NAME.")
 @click.option("--force", is_flag=True, help="Build even when the image is current.")
 @click.option("--quiet", is_flag=True, help="No progress.")
-def build(name: str, packages: str | None, base: str | None, force: bool, quiet: bool) -> None:
+def build(
+    name: str, packages: str | None, debian_packages: str | None, base: str | None, force: bool, quiet: bool
+) -> None:
     """Build the image of template NAME and offer its kernel; nothing is done when it is current."""
     application = app.shared()
-    if packages is None and base is None:
-        template = application.templates.get(name)
-    else:
-        template = _changed(application, name, packages, base)
+    given = {"packages": packages, "debian_packages": debian_packages, "base": base}
+    asked = {field: text for field, text in given.items() if text is not None}
+    template = _changed(application, name, asked) if asked else application.templates.get(name)
     progress = (lambda line: None) if quiet else (lambda line: click.echo(line, err=True))
     reference = application.images().build(template, progress=progress, force=force)
-    if packages is not None or base is not None:
+    if asked:
         application.templates.save(template)
     directory = install_kernelspec(template, sys.prefix)
     click.echo(f"{reference} is ready; its kernel is {template.display_name!r} ({directory.name}).")
 
 
-def _changed(application: app.Application, name: str, packages: str | None, base: str | None) -> Template:
+def _changed(application: app.Application, name: str, asked: Mapping[str, str]) -> Template:
     python = application.templates.get("python")
     known = application.templates.get(name) if name in application.templates.names() else None
     start = known or dataclasses.replace(python, name=name, display_name=f"Python 3 ({name}, Syla)")
-    changes: dict[str, object] = {}
-    if packages is not None:
-        extra = tuple(p.strip() for p in packages.split(",") if p.strip())
-        changes["packages"] = tuple(dict.fromkeys([*start.packages, *extra]))
-    if base is not None:
-        changes["base"] = base
+    changes: dict[str, object] = dict(asked)
+    for field in ("packages", "debian_packages"):
+        if field in asked:
+            extra = [p.strip() for p in asked[field].split(",") if p.strip()]
+            changes[field] = tuple(dict.fromkeys([*getattr(start, field), *extra]))
     try:
         return dataclasses.replace(start, **changes)  # type: ignore[arg-type]
     except ValueError as exc:

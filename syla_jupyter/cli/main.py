@@ -16,7 +16,7 @@ import click
 from .. import app
 from ..model.errors import SylaError
 from . import doctor as doctor_module
-from . import execute, images, pool
+from . import execute, images, pool, workspace
 
 
 class OneLineErrors(click.Group):
@@ -25,6 +25,12 @@ class OneLineErrors(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as exc:
+            if "\n" in exc.format_message():
+                raise  # a group without a command: its help
+            where = exc.ctx.command_path if exc.ctx else "syla"
+            click.echo(f"syla: {' '.join(exc.format_message().split())} (`{where} --help` tells more)", err=True)
+            ctx.exit(exc.exit_code)
         except SylaError as exc:
             click.echo(f"syla: {exc}", err=True)
             ctx.exit(exc.exit_code)
@@ -68,6 +74,7 @@ main.add_command(execute.exec_command)
 main.add_command(execute.console_command)
 main.add_command(images.group)
 main.add_command(pool.group)
+main.add_command(workspace.group)
 
 
 if __name__ == "__main__":

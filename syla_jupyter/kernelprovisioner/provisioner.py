@@ -15,6 +15,7 @@ import os
 import secrets
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,11 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Unicode
 
 from .. import app
+from ..model.errors import WorkspaceLost
 from ..model.runtime import Exit
 from ..model.template import Template
-from ..model.workspace import WorkspaceSpec
 from ..workspaces.live import LiveWorkspace, RunningProcess, container_path
-from ..workspaces.placement import chosen_workspace, default_workspace, ephemeral_workspace, kernel_environment
+from ..workspaces.placement import chosen_workspace, ephemeral_workspace, kernel_environment
 
 SHUTDOWN_NOTICE_SECONDS = 2.0
 KILL_SECONDS = 2.0
@@ -43,6 +44,8 @@ class SylaProvisioner(KernelProvisionerBase):
         self._slot = secrets.token_hex(4)
         self._key = secrets.token_hex(32).encode()
         self._workspace: LiveWorkspace | None = None
+        self._record = ""
+        """Id of the workspace's record; empty for an ephemeral one."""
         self._kernel: RunningProcess | None = None
         self._waited = False
         self._asked_to_end = False
@@ -74,6 +77,8 @@ class SylaProvisioner(KernelProvisionerBase):
     async def send_signal(self, signum: int) -> None:
         kernel = self._kernel
         if kernel is not None and signum:
+            if self.frozen:
+                await asyncio.to_thread(self.thaw)
             await asyncio.to_thread(kernel.signal, int(signum))
 
     async def kill(self, restart: bool = False) -> None:
@@ -96,7 +101,9 @@ class SylaProvisioner(KernelProvisionerBase):
         workspace, self._workspace = self._workspace, None
         if workspace is not None:
             workspace.run.unlink_kernel(self._slot)
-            if workspace.spec.home is None:
+            workspace.run.forget(f"kernel-{self._slot}")
+            workspace.run.forget(f"seen-{self._slot}")
+            if not self._record:
                 await asyncio.to_thread(workspace.close)
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
@@ -116,9 +123,12 @@ class SylaProvisioner(KernelProvisionerBase):
             raise
         self._waited = False
         assert self._workspace is not None
+        return self._connection(self._workspace)
+
+    def _connection(self, workspace: LiveWorkspace) -> KernelConnectionInfo:
         return {
             "transport": "ipc",
-            "ip": str(self._workspace.run.client_prefix(self._slot)),
+            "ip": str(workspace.run.client_prefix(self._slot)),
             "key": self._key,  # type: ignore[typeddict-item] # bytes, whatever the TypedDict says
             "signature_scheme": "hmac-sha256",
             "shell_port": 1,
@@ -127,6 +137,52 @@ class SylaProvisioner(KernelProvisionerBase):
             "control_port": 4,
             "hb_port": 5,
         }
+
+    # -- a kernel that outlives its server ---------------------------------------------------------------------
+
+    @property
+    def frozen(self) -> bool:
+        """Whether its workspace is suspended: nothing it is asked is answered before `thaw`."""
+        return self._workspace is not None and bool(self._record) and self._workspace.frozen
+
+    def thaw(self) -> None:
+        """Resume its workspace; blocks for some milliseconds, or as long as somebody else changes the workspace."""
+        if self._record:
+            app.shared(self.config).registry().open(self._record)
+
+    @property
+    def workspace_id(self) -> str:
+        return self._record
+
+    @property
+    def seen_path(self) -> Path | None:
+        """Where the server notes how far browsers have got with this kernel's output; host only."""
+        if self._workspace is None or not self._record:
+            return None
+        return self._workspace.run.path / "h" / f"seen-{self._slot}"
+
+    def saved(self) -> dict[str, str] | None:
+        """What `adopt` needs in another process; None for a kernel that ends with this one."""
+        if not self._record or self._workspace is None or self._kernel is None or self._kernel.exit is not None:
+            return None
+        return {"workspace": self._record, "execution": self._workspace.run.id, "slot": self._slot}
+
+    def adopt(self, saved: Mapping[str, str]) -> KernelConnectionInfo:
+        """Take over a kernel that another process started; blocks. `WorkspaceLost` when it has ended meanwhile."""
+
+        def ask(live: LiveWorkspace) -> tuple[LiveWorkspace, tuple[RunningProcess, bytes] | None]:
+            return live, live.find_kernel(saved["slot"])
+
+        registry = app.shared(self.config).registry()
+        workspace, found = registry.attach(saved["workspace"], saved["execution"], ask)
+        if found is None:
+            raise WorkspaceLost("the kernel has ended")
+        kernel, key = found
+        if kernel.exit is not None:
+            raise WorkspaceLost(kernel.why() or "the kernel has ended")
+        self._record, self._slot, self._key = saved["workspace"], saved["slot"], key
+        self._workspace, self._kernel, self._waited = workspace, kernel, False
+        return self._connection(workspace)
 
     async def _ended_within(self, seconds: float) -> None:
         """Wait for the kernel's end here, where it is an event, which spares the caller its polls of 0.1 s."""
@@ -138,13 +194,7 @@ class SylaProvisioner(KernelProvisionerBase):
     def _start(self, cwd: Path | None, given: dict[str, str]) -> RunningProcess:
         application = app.shared(self.config)
         template = application.templates.get(self.template)
-        if self._workspace is not None and self._workspace.lost:
-            self._workspace.close()
-            self._workspace = None
-        if self._workspace is None:
-            spec, single = self._place(application, cwd, given)
-            self._workspace = application.service.ephemeral(spec) if single else application.service.named(spec)
-        workspace = self._workspace
+        workspace = self._workspace = self._open(application, cwd)
         inside = container_path(workspace.spec, cwd)
         kernel = workspace.start_kernel(
             self._slot,
@@ -157,23 +207,27 @@ class SylaProvisioner(KernelProvisionerBase):
         application.service.settle_soon(workspace)
         return kernel
 
-    def _place(
-        self, application: app.Application, cwd: Path | None, given: dict[str, str]
-    ) -> tuple[WorkspaceSpec, bool]:
-        """(what the workspace is to be, whether this kernel has it to itself)."""
+    def _open(self, application: app.Application, cwd: Path | None) -> LiveWorkspace:
+        """The running workspace of this kernel; it stays in the one where it was started first."""
+        workspace = self._workspace
+        if workspace is not None and not self._record:
+            if not workspace.lost:
+                return workspace
+            workspace.close()
         root = getattr(getattr(self.parent, "parent", None), "root_dir", None)
         name = chosen_workspace(application.environ)
-        if root or name:
-            spec, note = default_workspace(application.settings, Path(root or os.getcwd()), self.template, Path.home())
+        if not (self._record or root or name):
+            spec = ephemeral_workspace(application.settings, application.environ, Path.cwd(), cwd, self.template)
+            return application.service.ephemeral(spec)
+        registry = application.registry()
+        if not self._record:
+            record, note = registry.catalog.choose(
+                None if root else name, root=Path(root or os.getcwd()), directory=cwd, template=self.template
+            )
             if note:
                 self.log.warning("%s", note)
-                assert spec.files is not None
-                spec.files.mkdir(parents=True, exist_ok=True)
-            return spec, False
-        return (
-            ephemeral_workspace(application.settings, application.environ, Path.cwd(), cwd, self.template),
-            True,
-        )
+            self._record = record.id
+        return registry.open(self._record)
 
     def _argv(self, template: Template) -> tuple[str, ...]:
         """Empty for a zygote kernel; a kernelspec of another maker runs its own argv, on the container's Python."""

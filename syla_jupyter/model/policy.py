@@ -3,7 +3,7 @@
     ttl        lives this long at most after it was made (or after the last `touch`, or activity where it extends)
     idle       suspended after this long without activity
     stop       once suspended, its container is stopped after this long; until then it resumes with its variables
-    archive    once suspended, archived after this long
+    archive    once suspended, or ended by a crash and not used again, archived after this long
     retention  once archived, deleted for good after this long
     hard cap   activity and `touch` extend up to this long after it was made or resumed; then it is suspended anyway
 

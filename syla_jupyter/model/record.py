@@ -53,7 +53,7 @@ class WorkspaceRecord:
     extended_until: float = 0.0
     """No policy acts before this (`touch`)."""
     warned_at: float = 0.0
-    """When the last warning went out; 0: none since the last activity."""
+    """When the last warning went out; 0: none in this state."""
     reason: str = ""
     """Why it is in its state: one line for a person."""
     disk_bytes: int = 0

@@ -91,8 +91,10 @@ class ContainerInfo:
     name: str
     labels: Mapping[str, str]
     running: bool
+    """Also while it is frozen."""
     pid: int = 0
     """Process id of the agent as the host sees it; 0 when not running or not known."""
+    frozen: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .workspace import DEFAULT_LIMITS, GIB, Limits, WorkspaceType
+from .policy import DEFAULT_POLICIES, Policy
+from .quota import Quotas
+from .workspace import DEFAULT_LIMITS, GIB, MIB, Limits, WorkspaceType
 
 SOCKET_PATH_MAX = 107  # bytes of sun_path less the terminating zero, unix(7); zmq.IPC_PATH_MAX_LEN
 
@@ -50,6 +52,22 @@ class Settings:
     """Kernels forked ahead in a live container."""
     lease_seconds: float = 10.0
     """An ephemeral container ends this long after the last process that held it is gone."""
+    detached_seconds: float = 7 * 86400.0
+    """A workspace in which something runs lives on this long after the last process that held it is gone; one in which
+    nothing runs, `lease_seconds`."""
+    database_url: str = ""
+    """Of the workspace records, `postgresql+psycopg://…`; empty: an SQLite file in `data_dir`."""
+    policies: Mapping[WorkspaceType, Policy] = field(default_factory=lambda: dict(DEFAULT_POLICIES))
+    quotas: Quotas = field(default_factory=Quotas)
+    cpu_overcommit: float = 8.0
+    """The CPU limits of all workspaces that run or are frozen may add up to this many times the cores."""
+    memory_overcommit: float = 4.0
+    """The same for memory limits, of what is left of the machine's memory without `memory_reserve_bytes`: a workspace
+    counts by its limit, and uses a small part of it most of the time."""
+    memory_reserve_bytes: int = 512 * MIB
+    """For the host and the server itself."""
+    disk_floor_bytes: int = 1 * GIB
+    """So much of the host's file systems stays free: below it nothing is started, and what writes is suspended."""
     start_timeout_seconds: float = 60.0
     environment_allowed: tuple[str, ...] = ("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "COLUMNS", "LINES")
     """Names a kernel may inherit from the process that starts it; nothing else crosses."""
@@ -69,5 +87,11 @@ class Settings:
             )
         if self.spares < 0:
             raise ValueError(f"spares must be 0 or more, not {self.spares}")
+        for name in ("cpu_overcommit", "memory_overcommit"):
+            if not 1 <= getattr(self, name) < 1 << 31:
+                raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        for name in ("memory_reserve_bytes", "disk_floor_bytes"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
         if self.lease_seconds < 1:
             raise ValueError(f"lease_seconds must be 1 or more, not {self.lease_seconds}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import array
 import itertools
+import math
 import os
 import socket
 import stat
@@ -47,9 +48,9 @@ def connect(path: Path, timeout: float) -> socket.socket:
         if not stat.S_ISSOCK(os.fstat(place).st_mode):
             raise AgentRefused("the agent's socket is not a socket")
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(timeout)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(math.ceil(timeout)))
         try:
-            sock.connect(f"/proc/self/fd/{place}")
+            sock.connect(f"/proc/self/fd/{place}")  # waits for room: its queue may be full when it was just thawed
         except OSError as exc:
             sock.close()
             raise WorkspaceLost("the agent does not answer", "its container has ended") from exc
@@ -60,7 +61,8 @@ def connect(path: Path, timeout: float) -> socket.socket:
 
 class AgentClient:
     """Connected and greeted on construction; `AgentRefused` for another version or when `claim` comes too late,
-    `WorkspaceLost` when nobody is there. With `hold_seconds` it holds the lease until closed and that long after.
+    `WorkspaceLost` when nobody is there. With `hold_seconds` it holds the lease until closed and that long after, or
+    `empty_seconds` after the last kernel and command, if that is sooner.
 
     `on_event` is called from the reader thread, `on_lost` once, from it too, when the connection ends.
     """
@@ -74,6 +76,7 @@ class AgentClient:
         timeout: float = CALL_SECONDS,
         claim: bool = False,
         hold_seconds: float | None = None,
+        empty_seconds: float | None = None,
     ) -> None:
         self._on_event, self._on_lost = on_event, on_lost
         self._socket = connect(path, timeout)
@@ -92,7 +95,8 @@ class AgentClient:
         self._reader = threading.Thread(target=self._read, name="syla-agent", daemon=True)
         self._reader.start()
         try:
-            extra: dict[str, Any] = {} if hold_seconds is None else {"seconds": hold_seconds}
+            given = {"seconds": hold_seconds, "empty_seconds": empty_seconds}
+            extra: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
             self.hello = self.call("hello", version=VERSION, claim=claim, timeout=timeout, **extra)
         except AgentError:
             self.close()

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ..model.runtime import ContainerInfo, ContainerSpec, Mount, MountVia
+from ..model.workspace import Limits
 
 LABEL_PREFIX = "syla."  # reserved: a spec cannot be given such a label by a user
 LABEL_HOME = "syla.home"  # which installation (data directory) a container belongs to
@@ -42,6 +43,18 @@ class Runtime(Protocol):
 
     def limit_cpus(self, container_id: str, cpus: float) -> None:
         """Bring a container that started with more down to its limit."""
+
+    def change_limits(self, container_id: str, limits: Limits) -> None:
+        """Give a running container other limits of CPU, memory and processes; sizes of file systems stay."""
+
+    def freeze(self, container_id: str) -> None:
+        """Stop every process of a container where it is; memory, sockets and connections stay. No error when frozen.
+
+        `WorkspaceLost` when the container is gone.
+        """
+
+    def thaw(self, container_id: str) -> None:
+        """Let a frozen container go on; no error when it runs. `WorkspaceLost` when it is gone."""
 
     def remove(self, container_id: str) -> None:
         """Kill and remove; no error when it is already gone."""

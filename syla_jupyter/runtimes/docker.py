@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..model.errors import EngineForbidden, SylaError
+from ..model.errors import EngineForbidden, SylaError, WorkspaceLost
 from ..model.runtime import ContainerInfo, ContainerSpec, Mount, MountVia, User
-from ..model.workspace import Network
+from ..model.workspace import Limits, Network
 from .attach import Attacher
 from .docker_errors import translate
 from .docker_spec import CPU_PERIOD, EGRESS_NETWORK, cpu_quota, create_body
@@ -89,11 +89,46 @@ class DockerRuntime:
         self._attacher.attach(container.pid, mounts)
 
     def limit_cpus(self, container_id: str, cpus: float) -> None:
-        api: Any = self.client().api
+        self._call(
+            "limit a container's CPUs",
+            "update_container",
+            container_id,
+            cpu_period=CPU_PERIOD,
+            cpu_quota=cpu_quota(cpus),
+        )
+
+    def change_limits(self, container_id: str, limits: Limits) -> None:
+        self._call(
+            "change a container's limits",
+            "update_container",
+            container_id,
+            cpu_period=CPU_PERIOD,
+            cpu_quota=cpu_quota(limits.cpus),
+            mem_limit=limits.memory_bytes,
+            memswap_limit=limits.memory_bytes,
+        )
+
+    def freeze(self, container_id: str) -> None:
+        self._call("freeze a container", "pause", container_id, fine="already paused")
+
+    def thaw(self, container_id: str) -> None:
+        self._call("thaw a container", "unpause", container_id, fine="not paused")
+
+    def _call(self, doing: str, method: str, container_id: str, *, fine: str = "", **arguments: Any) -> None:
+        """One call about one container; no error when the engine says that it is `fine`."""
+        import docker.errors
+
         try:
-            api.update_container(container_id, cpu_period=CPU_PERIOD, cpu_quota=cpu_quota(cpus))
+            getattr(self.client().api, method)(container_id, **arguments)
+        except docker.errors.APIError as exc:
+            said = str(exc.explanation).lower()
+            if fine and fine in said:
+                return
+            if exc.status_code == 404 or "is not running" in said:
+                raise WorkspaceLost(f"could not {doing}: it has ended") from exc
+            raise translate(exc, doing=doing) from exc
         except Exception as exc:
-            raise translate(exc, doing="limit a container's CPUs") from exc
+            raise translate(exc, doing=doing) from exc
 
     def remove(self, container_id: str) -> None:
         import docker.errors
@@ -124,7 +159,8 @@ class DockerRuntime:
                 row["Id"],
                 row["Names"][0].lstrip("/") if row["Names"] else "",
                 row["Labels"],
-                row["State"] == "running",
+                row["State"] in ("running", "paused"),
+                frozen=row["State"] == "paused",
             )
             for row in rows
         ]

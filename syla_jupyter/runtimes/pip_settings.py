@@ -35,7 +35,7 @@ class PipSettings:
 def read_pip_settings(environ: Mapping[str, str]) -> PipSettings:
     """Settings of the pip beside this interpreter; without one, the variables alone."""
     asked = subprocess.run(
-        [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"],
+        [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "config", "list"],
         env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     listing = asked.stdout if asked.returncode == 0 else _variables(environ)

@@ -3,7 +3,11 @@
     <run>/<8 hex>/          0700, ours
         c/                  `/run/syla` inside: the container's user writes here, nothing in it is trusted
         h/agent             host only: a hard link to the agent's socket that was checked to be a socket
-        owner               which process uses the container
+        h/container         host only: {id, name} of the container
+        h/kernel-<slot>     host only: {process, key} of a kernel, for processes that come later
+        h/seen-<slot>       host only: how far a kernel's clients have got
+        h/frozen            host only: there while the container is frozen
+        owner               which process uses the container, unless a workspace record has it
     <run>/k/<8 hex>-1 … -5  host only: the same for a kernel's sockets
 
 Clients connect to names in `h/` and `k/`. A name in `c/` can be exchanged for a symbolic link at any time; a hard link
@@ -21,7 +25,7 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
+import socket
 import stat
 import subprocess
 from dataclasses import dataclass
@@ -29,9 +33,11 @@ from pathlib import Path
 
 from ..model.errors import StartFailed
 from ..model.runtime import User
+from .removal import remove_tree
 
 SOCKET_COUNT = 5
 KERNELS = "k"
+SLOT_LENGTH = 8
 RUN_BYTES = 64 << 20
 RUN_FILES = 32768  # some hundred kernels have 12 each
 
@@ -53,8 +59,12 @@ class RunDir:
         return self.path / "h" / "agent"
 
     def client_prefix(self, slot: str) -> Path:
-        """`<this>-1` … `-5` are what a client of the kernel in `slot` connects to."""
-        return self.path.parent / KERNELS / slot
+        """`<this>-1` … `-5` are what a client of the kernel in `slot` connects to.
+
+        A slot of eight characters or more is unique by itself, and stays the kernel's in another container; a shorter
+        one (`main`) is this container's own.
+        """
+        return self.path.parent / KERNELS / (slot if len(slot) >= SLOT_LENGTH else f"{self.id}{slot}")
 
     @classmethod
     def create(cls, parent: Path, user: User) -> RunDir:
@@ -95,6 +105,37 @@ class RunDir:
             return None
         return bool(process_identity(int(owner["pid"])) == owner)
 
+    def note(self, name: str, value: dict[str, str]) -> None:
+        """Keep something for processes that come later; nobody else may read it."""
+        fresh = self.path / "h" / f"{name}.new"
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(value, file)
+        fresh.rename(self.path / "h" / name)
+
+    def noted(self, name: str) -> dict[str, str] | None:
+        try:
+            return dict(json.loads((self.path / "h" / name).read_text()))
+        except (OSError, ValueError):
+            return None
+
+    def has(self, name: str) -> bool:
+        return (self.path / "h" / name).exists()
+
+    def forget(self, name: str) -> None:
+        (self.path / "h" / name).unlink(missing_ok=True)
+
+    def listens(self) -> bool:
+        """Whether somebody listens on the agent's socket, if only the kernel on behalf of a frozen one."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)
+            try:
+                probe.connect(str(self.agent_socket))
+            except BlockingIOError:
+                return True  # frozen, and asked so often that its queue is full
+            except OSError:
+                return False
+        return True
+
     def adopt_agent(self) -> None:
         """Link the agent's socket, before any user code runs in the container."""
         self._link("agent", self.agent_socket)
@@ -104,27 +145,21 @@ class RunDir:
         if not (prefix.isascii() and prefix.isalnum() and len(prefix) <= 40):
             raise StartFailed("the agent named a kernel outside of its directory")
         for number in range(1, SOCKET_COUNT + 1):
-            self.client_prefix(slot).parent.mkdir(mode=0o700, exist_ok=True)
-            self._link(f"{prefix}-{number}", self.client_prefix(f"{slot}-{number}"))
+            self._client_socket(slot, number).parent.mkdir(mode=0o700, exist_ok=True)
+            self._link(f"{prefix}-{number}", self._client_socket(slot, number))
 
     def unlink_kernel(self, slot: str) -> None:
         for number in range(1, SOCKET_COUNT + 1):
-            self.client_prefix(f"{slot}-{number}").unlink(missing_ok=True)
+            self._client_socket(slot, number).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.client_prefix(slot).parent.rmdir()
 
-    def remove(self) -> None:
-        """All of it; links are removed, never followed (`shutil.rmtree` holds descriptors, not names).
+    def _client_socket(self, slot: str, number: int) -> Path:
+        prefix = self.client_prefix(slot)
+        return prefix.with_name(f"{prefix.name}-{number}")
 
-        The container's side may be deeper than `rmtree` recurses, and closed to us: rm(1) and chmod(1) do not mind.
-        """
-        try:
-            shutil.rmtree(self.path)
-        except FileNotFoundError:
-            pass
-        except (OSError, RecursionError):
-            for command in (["chmod", "-R", "u+rwX", "--"], ["rm", "-rf", "--"]):
-                subprocess.run([*command, str(self.path)], stderr=subprocess.DEVNULL, check=False)
+    def remove(self) -> None:
+        remove_tree(self.path)
 
     def _link(self, theirs: str, ours: Path) -> None:
         fresh = ours.with_name(f"{ours.name}.new")

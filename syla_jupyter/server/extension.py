@@ -2,12 +2,15 @@
 
 Set while extensions are linked, before the server makes its managers (explicit configuration of the user still wins):
 kernelspecs without a provisioner get ours, the default kernel is ours, kernels that would run on the host are neither
-offered nor started, and websockets tell people why a kernel was ended. If any of that is not in force when the
-extension loads, the server stops: a server that silently runs kernels on the host is worse than none.
+offered nor started, kernels outlive the server, websockets resume what is suspended and tell why a kernel was ended,
+files are served without following a link out of their workspace, terminals run inside, and doors that run code on the
+host are closed. If any of that is not in force when the extension loads, the server stops: a server that silently runs
+kernels on the host is worse than none.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from pathlib import Path
@@ -15,15 +18,35 @@ from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
 from traitlets import Bool
+from traitlets.utils.importstring import import_item
 
 from .. import app
-from ..model.errors import SylaError
-from ..workspaces.placement import default_workspace
+from ..model.errors import SylaError, UnknownWorkspace
+from ..model.record import State
+from ..workspaces.catalog import Catalog
+from ..workspaces.live import LiveWorkspace, container_path
+from ..workspaces.placement import kernel_environment
+from .contents import WorkspaceContentsManager, out_of_force
+from .doors import check_doors, close_doors
+from .housekeeping import Housekeeping, terminal_signals
+from .kernel import WorkspaceKernel
+from .kernels import Survival, WorkspaceKernelManager
 from .kernelspecs import PROVISIONER, WorkspaceKernelSpecManager
+from .records import claim
+from .rest import Rest
+from .sessions import WorkspaceSessionManager
+from .terminal_handlers import ROUTES as TERMINAL_ROUTES
+from .terminals import WorkspaceTerminalManager
+from .thawing import ThawingWebsocketConnection
 from .websocket import TellingWebsocketConnection
 
 log = logging.getLogger("syla.server")
 KERNEL = "syla-python"
+SESSION_NAME = "JPY_SESSION_NAME"
+
+
+class WorkspaceWebsocketConnection(TellingWebsocketConnection, ThawingWebsocketConnection):
+    """Notes what is asked, thaws, forwards."""
 
 
 class SylaExtension(ExtensionApp):
@@ -42,10 +65,18 @@ class SylaExtension(ExtensionApp):
         super().load_config_file(suppress_errors)
         self.config.KernelProvisionerFactory.default_provisioner_name = PROVISIONER
         self.config.MultiKernelManager.default_kernel_name = KERNEL
-        self.config.ServerApp.kernel_websocket_connection_class = TellingWebsocketConnection
+        self.config.ServerApp.kernel_manager_class = WorkspaceKernelManager
+        self.config.ServerApp.session_manager_class = WorkspaceSessionManager
+        self.config.ServerApp.kernel_websocket_connection_class = WorkspaceWebsocketConnection
+        self.config.ServerApp.contents_manager_class = WorkspaceContentsManager
         if not self._local_allowed():
+            close_doors(self._server)
             self.config.ServerApp.kernel_spec_manager_class = WorkspaceKernelSpecManager
             self.config.KernelSpecManager.ensure_native_kernel = False
+
+    _terminals: WorkspaceTerminalManager | None = None
+    _rest: Rest | None = None
+    _housekeeping: Housekeeping | None = None
 
     def _local_allowed(self) -> bool:
         section: Any = self.config.get("SylaExtension", {})
@@ -61,6 +92,9 @@ class SylaExtension(ExtensionApp):
             initialize()
             self._verify()
             application = app.shared(self._server.config)
+            self._adopt(application)
+            self._offer_terminals(application)
+            self._keep_house(application)
         except Exception as exc:
             log.critical("Syla workspaces are not in force, so the server stops: %s", exc)
             raise SystemExit(1) from exc
@@ -68,28 +102,120 @@ class SylaExtension(ExtensionApp):
 
     def _verify(self) -> None:
         """What the server will really use, whatever was configured where."""
-        manager = self._server.kernel_spec_manager
-        if not self._local_allowed() and not isinstance(manager, WorkspaceKernelSpecManager):
-            raise RuntimeError(
-                f"kernel_spec_manager_class is {type(manager).__name__}, which offers kernels on the host"
-            )
-        connection = self._server.kernel_websocket_connection_class
-        if not issubclass(connection, TellingWebsocketConnection):
-            raise RuntimeError(f"kernel_websocket_connection_class is {connection.__name__}, not ours")
+        server = self._server
+        if not self._local_allowed():
+            check_doors(server)
+        if why := out_of_force(server.contents_manager):
+            raise RuntimeError(why)
+        specs = server.kernel_spec_manager
+        if not self._local_allowed() and not isinstance(specs, WorkspaceKernelSpecManager):
+            raise RuntimeError(f"kernel_spec_manager_class is {type(specs).__name__}, which offers kernels on the host")
+        for trait, used, ours in (
+            ("kernel_manager_class", type(server.kernel_manager), WorkspaceKernelManager),
+            ("session_manager_class", type(server.session_manager), WorkspaceSessionManager),
+            (
+                "kernel_websocket_connection_class",
+                server.kernel_websocket_connection_class,
+                WorkspaceWebsocketConnection,
+            ),
+        ):
+            if not issubclass(used, ours):
+                raise RuntimeError(f"{trait} is {used.__name__}, not ours")
+        kernel = import_item(server.kernel_manager.kernel_manager_class)
+        if not issubclass(kernel, WorkspaceKernel):
+            raise RuntimeError(f"the kernel manager's kernel_manager_class is {kernel.__name__}, not ours")
+
+    def _adopt(self, application: app.Application) -> None:
+        """Have the kernels and sessions of the server before us, before the first request."""
+        directory = claim(application.settings.data_dir / "servers", Path(self._server.root_dir))
+        self._server.session_manager.keep_in(directory.sessions_file, directory.take_over())
+        survival = Survival(
+            directory=directory,
+            clock=application.clock,
+            environment_kept=[*application.settings.environment_allowed, SESSION_NAME],
+            let_go=lambda: application.registry().detach(),
+            why_not_restart=lambda id: why_not_restart(application.registry().catalog, id),
+        )
+        began = application.clock.monotonic()
+        lines = list(self._server.kernel_manager.adopt_all(survival))
+        for line in lines:
+            self.log.info("%s", line)
+        if lines:
+            seconds = application.clock.monotonic() - began
+            self.log.info("%d kernels of the server before this one in %.3f s", len(lines), seconds)
+
+    def _has_terminals(self) -> bool:
+        return bool(self._server.terminals_enabled) and not self._local_allowed()
+
+    def initialize_handlers(self) -> None:
+        if self._has_terminals():
+            self.handlers.extend(TERMINAL_ROUTES)
+        self._rest = Rest(
+            app.shared(self._server.config), root=Path(self._server.root_dir), base_url=self._server.base_url
+        )
+        self.handlers.extend(self._rest.handlers())  # the last of them takes all of /syla that is left
+
+    def _offer_terminals(self, application: app.Application) -> None:
+        """Terminals in the workspace of the directory where they are opened."""
+        if not self._has_terminals():
+            return
+        root = Path(self._server.root_dir)
+
+        def open_workspace(directory: Path) -> tuple[LiveWorkspace, str]:
+            registry = application.registry()
+            record, _ = registry.catalog.place(root, directory, application.settings.template)
+            live = registry.open(record.id)
+            application.service.settle_soon(live)
+            return live, container_path(live.spec, directory)
+
+        self._terminals = WorkspaceTerminalManager(
+            root=root,
+            open_workspace=open_workspace,
+            clock=application.clock,
+            environment=kernel_environment(application.settings, {}, application.environ, ""),
+            parent=self._server,
+        )
+        self._server.web_app.settings.update(terminal_manager=self._terminals, terminals_available=True)
+
+    def current_activity(self) -> Any:
+        return self._terminals.terminals if self._terminals is not None else None
+
+    async def stop_extension(self) -> None:
+        if self._housekeeping is not None:
+            await asyncio.to_thread(self._housekeeping.stop)
+        if self._terminals is not None:
+            await self._terminals.terminate_all()
+
+    def _keep_house(self, application: app.Application) -> None:
+        assert self._rest is not None
+        activity = [self._server.kernel_manager.activity, self._rest.activity]
+        if self._terminals is not None:
+            activity.append(terminal_signals(self._terminals, application.store().executions))
+        self._housekeeping = Housekeeping(application, activity=activity, warned=self._rest.announcer.warned)
+        self._housekeeping.start()
 
     def _warm(self, application: app.Application) -> None:
         """In the background: tidy up after servers that died, then have the default workspace ready."""
         try:
-            for line in application.service.reconcile():
+            for line in [*application.registry().finish(), *application.service.reconcile()]:
                 log.info("reconciled: %s", line)
             if self.warm_start:
-                spec, note = default_workspace(
-                    application.settings, Path(self._server.root_dir), application.settings.template, Path.home()
-                )
+                registry = application.registry()
+                record, note = registry.catalog.default(Path(self._server.root_dir), application.settings.template)
                 if note:
                     log.warning("%s", note)
-                    assert spec.files is not None
-                    spec.files.mkdir(parents=True, exist_ok=True)
-                application.service.settle(application.service.named(spec))
+                if not record.frozen:  # a suspended one is as fast, and stays so until somebody comes
+                    application.service.settle(registry.open(record.id))
         except SylaError as exc:
             log.warning("kernels cannot start yet: %s (`syla doctor` says more)", exc)
+
+
+def why_not_restart(catalog: Catalog, id: str) -> str:
+    """Why a kernel that has ended with the container of that workspace is to stay so; empty: it is not."""
+    try:
+        record = catalog.get(id)
+    except UnknownWorkspace:
+        return "The kernel ended because its workspace was deleted."
+    if record.state in (State.CREATED, State.ACTIVE):
+        return ""
+    return f"The kernel ended because workspace {record.name!r} is {record.state}: {record.reason}."

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ..model.errors import ImageMissing
+from ..model.errors import ImageMissing, WorkspaceLost
 from ..model.runtime import ContainerInfo, ContainerSpec, Mount, MountVia
 from ..runtimes.agent_client import AgentClient, wait_for_agent
 from ..runtimes.base import LABEL_RUN, Runtime
@@ -81,8 +81,62 @@ class RuntimeContract:
         agent.close()
         runtime.remove(info.id)
 
+    def test_a_frozen_container_stands_still_and_goes_on(self, runtime: Runtime, make_spec: MakeSpec) -> None:
+        """Frozen it is found as frozen and running, and answers after the thaw; doing either twice is fine."""
+        spec, run = make_spec()
+        info, agent = self.started(runtime, spec, run)
+        runtime.thaw(info.id)  # it runs
+        runtime.freeze(info.id)
+        runtime.freeze(info.id)
+        assert [(c.running, c.frozen) for c in runtime.find({LABEL_RUN: run.id})] == [(True, True)]
+        asked = agent.submit("usage")
+        with pytest.raises(TimeoutError):
+            asked.result(0.3)
+        runtime.thaw(info.id)
+        assert asked.result(WAIT_SECONDS)["kernels"] == 0
+        runtime.thaw(info.id)
+        assert [(c.running, c.frozen) for c in runtime.find({LABEL_RUN: run.id})] == [(True, False)]
+        agent.close()
+        runtime.remove(info.id)
+
+    def test_a_frozen_container_can_be_removed(self, runtime: Runtime, make_spec: MakeSpec) -> None:
+        """Removal needs no thaw, and nothing is found afterwards."""
+        spec, run = make_spec()
+        info, agent = self.started(runtime, spec, run)
+        runtime.freeze(info.id)
+        runtime.remove(info.id)
+        agent.close()
+        assert runtime.find({LABEL_RUN: run.id}) == []
+
+    def test_what_is_gone_cannot_be_frozen_thawed_or_changed(self, runtime: Runtime, make_spec: MakeSpec) -> None:
+        """Each says that the container is lost."""
+        spec, run = make_spec()
+        info, agent = self.started(runtime, spec, run)
+        agent.close()
+        runtime.remove(info.id)
+        for change in (runtime.freeze, runtime.thaw, lambda id: runtime.change_limits(id, spec.limits)):
+            with pytest.raises(WorkspaceLost):
+                change(info.id)
+
+    def test_limits_of_a_running_or_frozen_container_change(self, runtime: Runtime, make_spec: MakeSpec) -> None:
+        """Both ways, and it answers afterwards."""
+        spec, run = make_spec()
+        info, agent = self.started(runtime, spec, run)
+        more = dataclasses.replace(spec.limits, cpus=1.0, memory_bytes=2 * spec.limits.memory_bytes)
+        runtime.change_limits(info.id, more)
+        runtime.freeze(info.id)
+        runtime.change_limits(info.id, spec.limits)
+        runtime.thaw(info.id)
+        assert agent.call("usage")["kernels"] == 0
+        agent.close()
+        runtime.remove(info.id)
+
+
+class ContainerContract(RuntimeContract):
+    """For runtimes that isolate: directories and limits as well."""
+
     def test_directories_come_in_and_belong_to_the_caller(
-        self, runtime: Runtime, make_spec: MakeSpec, tmp_path: Path
+        self, runtime: Runtime, make_spec: RuntimeContract.MakeSpec, tmp_path: Path
     ) -> None:
         """A directory is seen inside, written files belong to the caller outside, a mask is empty, read-only is."""
         shared, fixed = tmp_path / "shared", tmp_path / "fixed"
@@ -115,12 +169,24 @@ class RuntimeContract:
             agent.close()
             runtime.remove(info.id)
 
-    def test_cpus_come_down_to_the_limit(self, runtime: Runtime, make_spec: MakeSpec) -> None:
+    def test_cpus_come_down_to_the_limit(self, runtime: Runtime, make_spec: RuntimeContract.MakeSpec) -> None:
         """A container that started with more CPUs keeps running when it is brought down to its limit."""
         spec, run = make_spec()
         info, agent = self.started(runtime, dataclasses.replace(spec, start_cpus=2.0), run)
         runtime.limit_cpus(info.id, 0.5)
         text = "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null"
         assert self.output(agent, "sh", "-c", text).split()[0] == "50000"
+        agent.close()
+        runtime.remove(info.id)
+
+    def test_changed_limits_hold(self, runtime: Runtime, make_spec: RuntimeContract.MakeSpec) -> None:
+        """What the container reads of its own limits is what was given last."""
+        spec, run = make_spec()
+        info, agent = self.started(runtime, spec, run)
+        more = dataclasses.replace(spec.limits, cpus=1.5, memory_bytes=2 * spec.limits.memory_bytes)
+        runtime.change_limits(info.id, more)
+        text = "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null"
+        assert self.output(agent, "sh", "-c", text).split()[0] == "150000"
+        assert agent.call("usage")["memory_limit_bytes"] == more.memory_bytes
         agent.close()
         runtime.remove(info.id)

@@ -6,8 +6,8 @@ so asking whether a kernel lives costs nothing and never reaches the engine.
 
 from __future__ import annotations
 
-import itertools
 import logging
+import secrets
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -69,10 +69,13 @@ class RunningProcess:
             return ""
         limits = self.workspace.spec.limits
         if ended.out_of_memory:
+            spec, more = self.workspace.spec, f"{2 * limits.memory_bytes // MIB}m"
+            raising = f"SYLA_MEMORY={more}, or c.Syla.memory in the configuration"
+            if spec.home is not None:
+                raising = f"`syla workspace set {spec.name} --memory {more}`"
             return (
                 f"The kernel was stopped: it passed its memory limit of {readable_bytes(limits.memory_bytes)}. "
-                "Free what is not needed, or raise the limit: "
-                f"SYLA_MEMORY={2 * limits.memory_bytes // MIB}m, or c.Syla.memory in the configuration."
+                f"Free what is not needed, or raise the limit: {raising}."
             )
         if ended.signal is not None:
             return f"The kernel was ended by signal {_signal_name(ended.signal)}. {ended.detail}".strip()
@@ -98,7 +101,6 @@ class LiveWorkspace:
         self._notes = 0
         self._on_closed = on_closed
         self._processes: dict[str, RunningProcess] = {}
-        self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._lost = False
         self._ending = "its container was killed, or the engine has stopped"
@@ -106,6 +108,11 @@ class LiveWorkspace:
     @property
     def lost(self) -> bool:
         return self._lost
+
+    @property
+    def frozen(self) -> bool:
+        """Whether some process has frozen it, or is about to; nothing inside answers then."""
+        return self.run.has("frozen")
 
     @property
     def processes(self) -> Sequence[RunningProcess]:
@@ -135,11 +142,28 @@ class LiveWorkspace:
                 timeout=timeout,
             )
             self.run.link_kernel(str(answer.get("prefix")), slot)
+            self.run.note(f"kernel-{slot}", {"process": process.id, "key": key.decode("ascii")})
         except BaseException:
             process.signal(9)
             self._forget(process)
             raise
         return process
+
+    def find_kernel(self, slot: str) -> tuple[RunningProcess, bytes] | None:
+        """The kernel in `slot` with its key, whichever process started it; None when none runs there."""
+        noted = self.run.noted(f"kernel-{slot}")
+        if noted is None or "process" not in noted or "key" not in noted:
+            return None
+        with self._lock:
+            known = self._processes.get(noted["process"])
+            process = known or RunningProcess(self, noted["process"])
+            if known is None:
+                self._processes[process.id] = process  # before the question: no exit event may fall between
+        answer = self.agent.call("processes")
+        if process.id not in (answer.get("running") or []):
+            ended = [e for e in answer.get("ended") or [] if isinstance(e, dict) and e.get("process") == process.id]
+            self._end(process, _exit_of(ended[-1]) if ended else Exit(detail="it ended while nobody watched"))
+        return process, noted["key"].encode("ascii")
 
     def start_command(
         self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdio: tuple[int, int, int], tty: bool
@@ -152,6 +176,13 @@ class LiveWorkspace:
             self._forget(process)
             raise
         return process
+
+    def detach(self) -> None:
+        """Let go of the container, which lives on; this object is of no use afterwards."""
+        self.agent.close()
+        with self._lock:
+            self._lost = True
+        self._on_closed(self)
 
     def close(self) -> None:
         """End the container and everything in it; safe to call again."""
@@ -194,7 +225,7 @@ class LiveWorkspace:
         with self._lock:
             if self._lost:
                 raise WorkspaceLost(f"workspace {self.spec.name!r} has ended: {self._ending}")
-            process = RunningProcess(self, f"{slot}.{next(self._numbers)}")
+            process = RunningProcess(self, f"{slot}.{secrets.token_hex(4)}")
             self._processes[process.id] = process
         return process
 

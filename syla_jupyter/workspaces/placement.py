@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..model.errors import BadInput, BadPath, UnknownWorkspace
+from ..model.errors import BadInput, BadPath
 from ..model.settings import Settings
 from ..model.workspace import DEFAULT_WORKSPACE, MountMode, Network, WorkspaceSpec, WorkspaceType
 
@@ -71,15 +71,9 @@ def ephemeral_workspace(
 
 
 def chosen_workspace(environ: Mapping[str, str]) -> str | None:
-    """The name in `SYLA_WORKSPACE`; None: an ephemeral one."""
+    """The name or id in `SYLA_WORKSPACE`; None: an ephemeral one."""
     name = environ.get("SYLA_WORKSPACE", "")
-    if name in ("", "ephemeral"):
-        return None
-    if name != DEFAULT_WORKSPACE:
-        raise UnknownWorkspace(
-            "SYLA_WORKSPACE", f"there is no workspace {name!r}", f"Use {DEFAULT_WORKSPACE!r}, or unset it"
-        )
-    return name
+    return None if name in ("", "ephemeral") else name
 
 
 def kernel_environment(

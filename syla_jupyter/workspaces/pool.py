@@ -5,6 +5,7 @@
     <data>/pool/<key>/ready/<run id>      one ready container
     <data>/pool/<key>/taken/<run id>      being claimed; the rename from ready/ decides between processes
     <data>/pool/misses.log                time, key and reason of each claim that found nothing
+    <data>/pool/hits.log                  time, key and duration in seconds of each claim that got one
 
 The key is a digest of everything that a container cannot be given after it was made. Where directories can be
 attached to a running container (`MountVia.ATTACH`) the caller's directory is not part of it; where they must be
@@ -33,7 +34,7 @@ from ..model.settings import PoolSettings
 
 log = logging.getLogger("syla.pool")
 HANDOVER_SECONDS = 5.0  # a refill or a claim that takes longer between its two renames has died
-MISSES_MAX_BYTES = 64 * 1024
+LOG_MAX_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Pool:
     def __init__(self, *, data_dir: Path, settings: PoolSettings, clock: Clock) -> None:
         self._dir = data_dir / "pool"
         self._settings = settings
-        self._clock = clock
+        self.clock = clock
 
     # -- claims ------------------------------------------------------------------------------------------------
 
@@ -75,7 +76,7 @@ class Pool:
             fresh = directory / f".spec.{os.getpid()}"
             fresh.write_text(json.dumps(spec, default=str))
             fresh.rename(file)
-        now = self._clock.now()
+        now = self.clock.now()
         os.utime(file, (now, now))
 
     def take(self, key: str) -> Iterator[Ready]:
@@ -110,7 +111,7 @@ class Pool:
             "run_id": run_id,
             "container_id": container.id,
             "container_name": container.name,
-            "made_at": self._clock.now(),
+            "made_at": self.clock.now(),
         }
         directory = self._dir / key / "ready"
         directory.mkdir(parents=True, exist_ok=True)
@@ -121,13 +122,20 @@ class Pool:
 
     def missed(self, key: str, reason: str) -> None:
         log.info("pool miss for %s: %s", key, reason)
-        file = self._dir / "misses.log"
+        self._append("misses.log", f"{key} {reason}")
+
+    def claimed(self, key: str, seconds: float) -> None:
+        """A claim that got one took that long."""
+        self._append("hits.log", f"{key} {seconds:.6f}")
+
+    def _append(self, name: str, line: str) -> None:
+        file = self._dir / name
         with contextlib.suppress(OSError):
             self._dir.mkdir(parents=True, exist_ok=True)
-            if file.exists() and file.stat().st_size > MISSES_MAX_BYTES:
-                file.rename(self._dir / "misses.log.1")
+            if file.exists() and file.stat().st_size > LOG_MAX_BYTES:
+                file.rename(self._dir / f"{name}.1")
             with file.open("a") as opened:
-                opened.write(f"{self._clock.now():.3f} {key} {reason}\n")
+                opened.write(f"{self.clock.now():.3f} {line}\n")
 
     # -- refills -----------------------------------------------------------------------------------------------
 
@@ -178,7 +186,7 @@ class Pool:
         changing += self._dir.glob("*/taken/*")
         for place in changing:
             with contextlib.suppress(OSError):
-                if self._clock.now() - place.stat().st_ctime < HANDOVER_SECONDS:
+                if self.clock.now() - place.stat().st_ctime < HANDOVER_SECONDS:
                     ids.add(place.name.lstrip("."))
         return ids
 
@@ -229,5 +237,5 @@ class Pool:
             except (OSError, ValueError):
                 continue
             description = f"{spec.get('template')} · {spec.get('network')} · {spec.get('files') or 'any directory'}"
-            rows.append((KeyStatus(file.parent.name, description, ready, self._clock.now() - wanted), spec))
+            rows.append((KeyStatus(file.parent.name, description, ready, self.clock.now() - wanted), spec))
         return rows

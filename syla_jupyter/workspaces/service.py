@@ -1,7 +1,8 @@
 """Use cases: get a workspace with a running container, and give it up.
 
     ephemeral(...)   one caller's own: claimed from the pool, else made; ends with `close`, or with its caller
-    named(...)       one per description in this process, made at the first use, kept until `close_all`
+    start(...)       one for a workspace with a record (`registry`), which outlives its caller
+    connect(...)     to such a one, from any process
 
 Cold, with directories to attach: create -> agent listens -> attach -> open -> zygote forks the wanted kernel. Each
 step that fails undoes the ones before it. All methods block; callers run them off their event loop.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -72,15 +73,15 @@ class WorkspaceService:
         owner: str,
         host_mounts: tuple[Mount, ...] = (),
         request_refill: Callable[[], None] = lambda: None,
+        kept: Callable[[], Set[str]] = frozenset,
     ) -> None:
         self._settings, self._runtime, self._pool = settings, runtime, pool
         self._templates, self._image_of = templates, image_of
         self._agent_dir, self._python_dir = agent_dir, python_dir
         self._user, self._owner, self._host_mounts = user, owner, host_mounts
         self._request_refill = request_refill
+        self._kept = kept
         self._live: set[LiveWorkspace] = set()
-        self._named: dict[WorkspaceSpec, LiveWorkspace] = {}
-        self._locks: dict[WorkspaceSpec, threading.Lock] = {}
         self._lock = threading.Lock()
         self._reconciled = False
 
@@ -102,15 +103,22 @@ class WorkspaceService:
         finally:
             self._request_refill()
 
-    def named(self, spec: WorkspaceSpec) -> LiveWorkspace:
-        """The running workspace of that description, made when there is none; one maker at a time."""
-        with self._lock:
-            lock = self._locks.setdefault(spec, threading.Lock())
-        with lock:
-            workspace = self._named.get(spec)
-            if workspace is None or workspace.lost:
-                workspace = self._named[spec] = self._make(spec, kind="workspace")
-            return workspace
+    def start(self, spec: WorkspaceSpec) -> LiveWorkspace:
+        """A container for a workspace with a record; whoever writes the record disowns its run directory then."""
+        return self._make(spec, kind="workspace")
+
+    def connect(self, spec: WorkspaceSpec, execution: str) -> LiveWorkspace:
+        """To a container that some process started, and that is not frozen; `WorkspaceLost` when it is gone."""
+        run = RunDir(self._settings.run_dir / execution)
+        noted = run.noted("container")
+        if noted is None:
+            raise WorkspaceLost(f"workspace {spec.name!r} has no container any more")
+        container = ContainerInfo(noted["id"], noted["name"], {}, True)
+        workspace = LiveWorkspace(spec, run, container, self._forget)
+        workspace.starting = False
+        self._connect(workspace, claim=False, hold_seconds=self._settings.detached_seconds)
+        self._keep(workspace)
+        return workspace
 
     def fill_pool(self, description: Mapping[str, Any], key: str) -> None:
         """Make one ready container of a key and put it into the pool; a key that no claim can ask for is dropped."""
@@ -142,11 +150,11 @@ class WorkspaceService:
         return count
 
     def close_all(self) -> None:
-        """End every workspace of this process."""
+        """End the ephemeral workspaces of this process, and let go of the others."""
         with self._lock:
             workspaces = list(self._live)
         for workspace in workspaces:
-            workspace.close()
+            workspace.close() if workspace.spec.home is None else workspace.detach()
 
     def reconcile(self) -> list[str]:
         """Remove what nobody owns of this installation; one line for each thing removed."""
@@ -156,12 +164,13 @@ class WorkspaceService:
             run_dir=self._settings.run_dir,
             data_dir=self._settings.data_dir,
             home_label=self.home_label,
+            kept=self._kept,
         )
 
     # -- making ------------------------------------------------------------------------------------------------
 
     def _claim(self, spec: WorkspaceSpec, key: str) -> LiveWorkspace | None:
-        reason = "nothing was ready"
+        reason, began = "nothing was ready", self._pool.clock.monotonic()
         for ready in self._pool.take(key):
             run = RunDir(self._settings.run_dir / ready.run_id)
             container = ContainerInfo(ready.container_id, ready.container_name, {}, True)
@@ -182,6 +191,7 @@ class WorkspaceService:
                 continue
             workspace.starting = False
             self._keep(workspace)
+            self._pool.claimed(key, self._pool.clock.monotonic() - began)
             return workspace
         self._pool.missed(key, reason)
         return None
@@ -198,7 +208,9 @@ class WorkspaceService:
         workspace = LiveWorkspace(spec, run, ContainerInfo("", container_spec.name, {}, False), self._forget)
         try:
             workspace.container = self._runtime.create(container_spec)
-            hold_seconds = self._settings.pool.ttl_seconds if pooled else self._settings.lease_seconds
+            run.note("container", {"id": workspace.container.id, "name": workspace.container.name})
+            kept = self._settings.lease_seconds if spec.home is None else self._settings.detached_seconds
+            hold_seconds = self._settings.pool.ttl_seconds if pooled else kept
             agent = self._connect(workspace, wait=True, claim=not pooled, hold_seconds=hold_seconds)
             if not container_spec.agent.open:
                 self._runtime.attach(workspace.container, self._mounts(spec))
@@ -243,6 +255,7 @@ class WorkspaceService:
         self, workspace: LiveWorkspace, *, claim: bool, hold_seconds: float, wait: bool = False
     ) -> AgentClient:
         run = workspace.run
+        empty_seconds = None if workspace.spec.home is None else self._settings.lease_seconds
 
         def gone() -> bool:
             return not any(c.running for c in self._runtime.find({LABEL_RUN: run.id}))
@@ -257,6 +270,7 @@ class WorkspaceService:
                 on_lost=workspace.on_lost,
                 claim=claim,
                 hold_seconds=hold_seconds,
+                empty_seconds=empty_seconds,
             )
             run.adopt_agent()
         else:
@@ -266,6 +280,7 @@ class WorkspaceService:
                 on_lost=workspace.on_lost,
                 claim=claim,
                 hold_seconds=hold_seconds,
+                empty_seconds=empty_seconds,
             )
         workspace.agent = client
         workspace.container = dataclasses.replace(workspace.container, pid=client.peer_pid)
@@ -288,8 +303,6 @@ class WorkspaceService:
     def _forget(self, workspace: LiveWorkspace) -> None:
         with self._lock:
             self._live.discard(workspace)
-            if self._named.get(workspace.spec) is workspace:
-                del self._named[workspace.spec]
 
     def _mounts(self, spec: WorkspaceSpec) -> list[Mount]:
         mounts = []

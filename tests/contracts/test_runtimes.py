@@ -1,4 +1,4 @@
-"""The runtime contract for Docker: as the user the tests run as, and as root with directories named at creation."""
+"""The runtime contract for Docker as the user the tests run as, and for the fake that other tests trust."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from syla_jupyter.runtimes.docker import DockerRuntime
 from syla_jupyter.runtimes.image_name import image_reference
 from syla_jupyter.runtimes.rundir import RunDir
 from syla_jupyter.runtimes.templates import Templates
-from syla_jupyter.testing.contracts import RuntimeContract
+from syla_jupyter.testing.contracts import ContainerContract, RuntimeContract
+from syla_jupyter.testing.fake_runtime import FakeRuntime
 
 ROOT = os.geteuid() == 0
 USER = CONTAINER_USER if ROOT else User(os.geteuid(), os.getegid())
 
 
-class TestDocker(RuntimeContract):
+class TestDocker(ContainerContract):
     @pytest.fixture
     def runtime(self, tmp_path: Path) -> DockerRuntime:
         runtime = DockerRuntime(
@@ -59,3 +60,30 @@ class TestDocker(RuntimeContract):
         yield make
         for run in runs:
             run.remove()
+
+
+class TestFake(RuntimeContract):
+    @pytest.fixture
+    def runtime(self, tmp_path: Path) -> Iterator[FakeRuntime]:
+        runtime = FakeRuntime(tmp_path / "engine", environ=os.environ, images=["here:1"])
+        yield runtime
+        runtime.remove_all()
+
+    @pytest.fixture
+    def make_spec(self, tmp_path: Path, session_dir: Path) -> Callable[..., tuple[ContainerSpec, RunDir]]:
+        def make(**changes: Any) -> tuple[ContainerSpec, RunDir]:
+            run = RunDir.create(session_dir / "run", USER)
+            spec = ContainerSpec(
+                name=f"fake-{run.id}",
+                image="here:1",
+                user=USER,
+                limits=DEFAULT_LIMITS[WorkspaceType.EPHEMERAL],
+                network=Network.NONE,
+                run_dir=run.container_side,
+                agent_dir=tmp_path,
+                agent=AgentConfig(zygote=False, preload=(), spares=0, lease_seconds=30),
+                labels={LABEL_RUN: run.id},
+            )
+            return dataclasses.replace(spec, **changes), run
+
+        return make

@@ -246,30 +246,34 @@ def test_mount_none_in_a_kernel(here: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert text(nbformat.read(here / "nb.ipynb", 4)) == "[]\n"
 
 
-def test_default_workspace_keeps_its_home(here: Path, syla_home: Path) -> None:
+def test_default_workspace_keeps_its_home(here: Path, syla_home: Path, idle_after: Installation) -> None:
     """With SYLA_WORKSPACE=default the home outlives the container; an ephemeral one has a home of its own."""
     default = {"SYLA_WORKSPACE": "default"}
     assert run_syla("exec", "--", "sh", "-c", "echo kept > ~/kept; touch here", env=default).returncode == 0
     assert run_syla("exec", "--", "sh", "-c", "cat ~/kept", env=default).stdout == "kept\n"
     assert run_syla("exec", "--", "sh", "-c", "cat ~/kept").returncode == 1
     assert (here / "here").exists()
-    (kept,) = syla_home.glob("homes/default/kept")
+    (kept,) = syla_home.glob("homes/*/kept")
     assert kept.stat().st_uid == os.geteuid()
+    idle_after.end_workspaces()
 
 
-def test_default_workspace_of_a_kernel(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_workspace_of_a_kernel(here: Path, monkeypatch: pytest.MonkeyPatch, idle_after: Installation) -> None:
     """A kernel started by another program with SYLA_WORKSPACE=default works and leaves nothing running."""
     written(here / "nb.ipynb", INSIDE)
     monkeypatch.setenv("SYLA_WORKSPACE", "default")
     jupyter("execute", "--kernel_name=syla-python", "--inplace", "nb.ipynb")
     assert text(nbformat.read(here / "nb.ipynb", 4)) == "/workspace True\n"
+    idle_after.end_workspaces()
 
 
 def test_an_unknown_workspace_is_refused(idle_after: Installation) -> None:
     """A workspace nobody made is a one-line error with exit code 64."""
     ended = run_syla("exec", "--", "true", env={"SYLA_WORKSPACE": "elsewhere"})
     assert ended.returncode == 64
-    assert ended.stderr == ("syla: SYLA_WORKSPACE: there is no workspace 'elsewhere'. Use 'default', or unset it\n")
+    assert ended.stderr == (
+        "syla: SYLA_WORKSPACE: there is no workspace 'elsewhere'. `syla workspace list` names them\n"
+    )
 
 
 def test_the_pool_is_told(idle_after: Installation) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,44 +17,19 @@ from pathlib import Path
 import jupyter_client
 import pytest
 
+from tests.e2e.upstream import OPTIONS, deselected, pip, unpacked
 from tests.installation import Installation
 
 SECONDS = 900
 DESELECTED = Path(__file__).with_name("jupyter_client_deselected.txt")
-# pytest-asyncio would compete with pytest_jupyter, which runs the coroutines here.
-OPTIONS = ("-p", "no:asyncio", "-p", "no:cacheprovider", "-c", "pyproject.toml", "-q", "-ra", "--timeout=120")
-
-
-def deselected() -> dict[str, str]:
-    """Node id -> reason."""
-    lines = [line.strip() for line in DESELECTED.read_text().splitlines()]
-    rows = [line.partition("  # ") for line in lines if line and not line.startswith("#")]
-    return {name: reason for name, _, reason in rows}
-
-
-def pip(*arguments: str, cwd: Path) -> None:
-    command = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", *arguments]
-    ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
-    if ended.returncode:
-        pytest.skip(f"jupyter_client's tests cannot be had: pip {arguments[0]}: {ended.stderr.strip()[-500:]}")
 
 
 @pytest.fixture(scope="module")
 def suite(session_dir: Path) -> Path:
-    """A directory with the tests of the installed version, ready to be run; the package itself is taken out."""
-    directory = session_dir / "suite"
-    directory.mkdir()
-    name = f"jupyter_client=={jupyter_client.__version__}"
-    pip("download", "--no-deps", "--no-binary", ":all:", name, cwd=directory)
-    (archive,) = directory.glob("jupyter_client-*.tar.gz")
-    safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.2, Debian 12's, has none
-    with tarfile.open(archive) as opened:
-        opened.extractall(directory, **safely)
-    unpacked = directory / archive.name.removesuffix(".tar.gz")
-    assert (unpacked / "tests").is_dir(), "the source distribution has no tests any more"
-    (unpacked / "jupyter_client").rename(directory / "not_imported")
-    pip("install", "--target", str(unpacked), "pytest", "pytest_jupyter", cwd=directory)
-    return unpacked
+    """A directory with the tests of the installed version, ready to be run."""
+    found = unpacked(session_dir / "suite", "jupyter_client", jupyter_client.__version__)
+    pip("install", "--target", str(found), "pytest", "pytest_jupyter", cwd=found)
+    return found
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +40,7 @@ def idle_afterwards(installation: Installation) -> Iterator[None]:
 
 def test_every_deselection_has_a_reason() -> None:
     """A test that is left out is left out for a reason that is written down."""
-    for name, reason in deselected().items():
+    for name, reason in deselected(DESELECTED).items():
         assert name.startswith("tests/test_"), name
         assert len(reason) > 20, name
 
@@ -76,10 +50,10 @@ def test_every_deselection_has_a_reason() -> None:
 def test_suite(suite: Path, installation: Installation, name: str) -> None:
     """All tests of the file pass but those that are deselected, and each of these exists."""
     file = f"tests/test_{name}.py"
-    ours = [node for node in deselected() if node.startswith(f"{file}::")]
+    ours = [node for node in deselected(DESELECTED) if node.startswith(f"{file}::")]
     # Tornado gives a test 5 s, which three cold containers one after the other may need.
     environ = {**os.environ, "JUPYTER_DEFAULT_PROVISIONER_NAME": "syla-provisioner", "ASYNC_TEST_TIMEOUT": "60"}
-    command = [sys.executable, "-m", "pytest", *OPTIONS, file]
+    command = [sys.executable, "-m", "pytest", *OPTIONS, "--timeout=120", file]
     listed = subprocess.run([*command, "--collect-only"], cwd=suite, env=environ, capture_output=True, text=True)
     for node in ours:
         assert node in listed.stdout, f"{node} does not exist (any more)"

@@ -263,7 +263,7 @@ async def test_memory_limit(start_lab: StartLab) -> None:
         cell = await notebook.begin("x = bytearray(2 * 10**9)")
         await restarted(notebook)
         await cell.says("memory limit of 700 MB")
-        assert "SYLA_MEMORY=1400m" in cell.text
+        assert "syla workspace set default --memory 1400m" in cell.text
         assert await notebook.value("1 + 1") == "2"
         _, kernel = await lab.fetch(f"/api/kernels/{notebook.kernel_id}")
         assert "700 MB" in kernel["reason"]

@@ -15,7 +15,7 @@ import pytest
 from syla_jupyter import app
 from syla_jupyter.config import load_settings
 from tests.conftest import StartLab
-from tests.installation import wait_until
+from tests.installation import wait_empty, wait_until
 from tests.lab import MARKER, Lab
 
 LEASE_SECONDS = 10.0
@@ -133,25 +133,22 @@ async def test_a_users_version_of_a_preloaded_module(start_lab: StartLab) -> Non
 # -- the server's end --------------------------------------------------------------------------------------------
 
 
-async def test_terminated_server(start_lab: StartLab) -> None:
-    """A server that is asked to end leaves no container, run directory, connection file or process."""
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL], ids=["terminated", "killed"])
+async def test_an_ended_server(start_lab: StartLab, ending: signal.Signals) -> None:
+    """A server that has ended, however it did, leaves the containers in which kernels run and no process; without a
+    kernel its container ends with the lease, and what is on disk is gone after reconciling."""
     lab = start_lab()
     async with lab.notebook() as notebook:
         assert await notebook.value("1 + 1") == "2"
-        assert lab.installation.containers()
-        lab.stop(signal.SIGTERM)
-        lab.installation.assert_nothing_left()
-        assert not list(lab.log.parent.glob("runtime/kernel-*.json"))
-
-
-async def test_killed_server(start_lab: StartLab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A killed server's containers end with their lease; what it left on disk is gone after reconciling."""
-    lab = start_lab()
-    async with lab.notebook() as notebook:
-        assert await notebook.value("1 + 1") == "2"
-        lab.stop(signal.SIGKILL)
-        ended: Callable[[], bool] = lambda: not lab.installation.containers()  # noqa: E731
-        wait_until(ended, LEASE_SECONDS + 10, "the end of the containers")
-        environ = {**os.environ, "SYLA_HOME": str(lab.installation.home)}
-        app.build(load_settings(None, environ), environ).service.reconcile()
-        lab.installation.assert_nothing_left(1)
+    assert lab.installation.containers()
+    lab.stop(ending)
+    wait_empty(lab.installation.processes, 5, "a process of the server")
+    assert not list(lab.log.parent.glob("runtime/kernel-*.json"))
+    ended: Callable[[], bool] = lambda: not lab.installation.containers()  # noqa: E731
+    wait_until(ended, LEASE_SECONDS + 10, "the end of the containers")
+    environ = {**os.environ, "SYLA_HOME": str(lab.installation.home)}
+    application = app.build(load_settings(None, environ), environ)
+    application.registry().finish()  # as the next server does
+    application.service.reconcile()
+    application.store().close()
+    lab.installation.assert_nothing_left(1)

@@ -111,7 +111,7 @@ CONFIGURATIONS = [
     ({"SYLA_CPUS": "nan"}, "cpus", ""),
     ({"SYLA_CPUS": "inf"}, "cpus", ""),
     ({"SYLA_MEMORY": "9" * 400 + "g"}, "memory", ""),
-    ({"SYLA_WORKSPACE": "nowhere"}, "there is no workspace 'nowhere'", "Use 'default'"),
+    ({"SYLA_WORKSPACE": "nowhere"}, "there is no workspace 'nowhere'", "`syla workspace list` names them"),
     ({"DOCKER_HOST": "unix:///nonexistent/docker.sock"}, "the Docker engine is not running", "Start it"),
     ({"DOCKER_HOST": "tcp://192.0.2.9:2375"}, "another machine", "unset DOCKER_HOST"),
     ({"DOCKER_HOST": "nonsense://x"}, "", ""),

@@ -258,7 +258,11 @@ def test_neighbours_are_out_of_reach(hostile_box: Box, hostile_host: Host) -> No
         listener = socket.socket(socket.AF_UNIX)
         listener.bind("\0syla-hostile-test")
         listener.listen()
-        paths = [str(run.agent_socket), str(run.container_side / "agent"), *map(str, run.path.parent.glob("k/k-*"))]
+        paths = [
+            str(run.agent_socket),
+            str(run.container_side / "agent"),
+            *map(str, run.path.parent.glob(f"k/{run.id}k-*")),
+        ]
         result = hostile_box.python(
             REFUSED
             + f"""

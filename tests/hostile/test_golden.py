@@ -66,7 +66,7 @@ def test_golden_policy(hostile_host: Host) -> None:
         service.settle(box.workspace)
         found["ephemeral"] = policy(hostile_host.inspect(box.workspace), hostile_host)
     root = hostile_host.directory()
-    default = service.named(default_workspace(hostile_host.app.settings, root, "python", Path("/nonexistent"))[0])
+    default = service.start(default_workspace(hostile_host.app.settings, root, "python", Path("/nonexistent"))[0])
     service.settle(default)
     found["default"] = policy(hostile_host.inspect(default), hostile_host)
     default.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import secrets
 import select
 import socket
 import struct
@@ -306,9 +307,10 @@ EXITS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("exit_event", EXITS, ids=str)
 def test_exit_events_of_any_type(
-    exit_event: dict[str, Any], agent: Make, run_dir: RunDir, hostile_host: Host
+    exit_event: dict[str, Any], agent: Make, run_dir: RunDir, hostile_host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     """An exit event with wrong types ends the process for the host, with a message of one short line."""
+    monkeypatch.setattr(secrets, "token_hex", lambda count: "1")  # so that the agent's words can be written down ahead
     answered = frame(b'{"id":2,"ok":true,"pid":1,"prefix":"k1"}')
     event = frame(json.dumps({"event": "exit", "process": "command.1", **exit_event}).encode())
     agent(greeted(answered + event))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from syla_jupyter.agent.lease import DEADLINE_OVER, LEASE_OVER, Lease
 from syla_jupyter.config import load_settings, parse_bytes
 from syla_jupyter.model import errors
-from syla_jupyter.model.errors import BadInput, BadPath, SylaError, UnknownWorkspace
+from syla_jupyter.model.errors import BadInput, BadPath, SylaError
 from syla_jupyter.model.runtime import User
 from syla_jupyter.model.settings import PoolSettings, Settings
 from syla_jupyter.model.workspace import GIB, MIB, MountMode, Network, WorkspaceType, readable_bytes
@@ -72,12 +72,10 @@ def test_an_ephemeral_workspace_holds_the_current_directory(settings: Settings, 
         ephemeral_workspace(settings, {}, tmp_path / "gone", None, "python")
 
 
-def test_an_unknown_workspace_is_an_error_with_a_way_out() -> None:
-    """`SYLA_WORKSPACE` accepts what exists and names the alternatives otherwise."""
-    assert chosen_workspace({}) is None
+def test_no_name_is_an_ephemeral_workspace() -> None:
+    """`SYLA_WORKSPACE` names a workspace, or none."""
+    assert chosen_workspace({}) is chosen_workspace({"SYLA_WORKSPACE": "ephemeral"}) is None
     assert chosen_workspace({"SYLA_WORKSPACE": "default"}) == "default"
-    with pytest.raises(UnknownWorkspace, match="'nope'.*'default'"):
-        chosen_workspace({"SYLA_WORKSPACE": "nope"})
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=20), st.text(max_size=20)))

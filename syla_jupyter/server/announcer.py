@@ -1,0 +1,71 @@
+"""What happens to workspaces, written as events and given to the hub: the only place where events are worded.
+
+`changed` is a listener of the registry, `warned` a callback of whoever ends things by policy; both are called from any
+thread and raise nothing that would undo what has happened already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..model.clock import Clock
+from ..model.record import WorkspaceRecord
+from ..workspaces.registry import Change
+from . import shown, wire
+from .events import EventHub
+
+PARTS = ("name", "text", "data", "value", "traceback", "status")
+LINE_MAX = 1 << 20  # characters
+
+
+class Announcer:
+    """`root`: of the server's files, resolved."""
+
+    def __init__(self, hub: EventHub, clock: Clock, root: Path) -> None:
+        self.hub = hub
+        self._clock, self._root = clock, root
+
+    def changed(self, change: Change) -> None:
+        if change.verb == "warn":
+            return  # `warned` says it in words
+        record, now = change.record, self._clock.now()
+        workspace = shown.workspace(record, root=self._root, now=now)
+
+        def write(id: str) -> str:
+            event = wire.ChangeEvent(
+                id=id, time=shown.time(now), verb=str(change.verb), workspace=workspace, seconds=change.seconds
+            )
+            return event.model_dump_json()
+
+        self.hub.publish(record.id, record.owner, write)
+
+    def warned(self, record: WorkspaceRecord, message: str) -> None:
+        """`message`: one line for a person, what will be done, when and why."""
+        now = self._clock.now()
+        workspace = shown.workspace(record, root=self._root, now=now)
+
+        def write(id: str) -> str:
+            event = wire.WarningEvent(id=id, time=shown.time(now), workspace=workspace, message=message)
+            return event.model_dump_json()
+
+        self.hub.publish(record.id, record.owner, write)
+
+    def executing(self, record: WorkspaceRecord, message: Mapping[str, Any]) -> None:
+        """One of `execution.OnMessage`."""
+        values = {name: shown.plain(message[name]) for name in PARTS if name in message}
+        line = self._line(record, message, values)
+        if len(line) > LINE_MAX:
+            line = self._line(record, message, {"omitted": True})
+        self.hub.stream(record.id, record.owner, line)
+
+    def _line(self, record: WorkspaceRecord, message: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+        event = wire.ExecutionEvent(
+            time=shown.time(self._clock.now()),
+            workspace_id=record.id,
+            execution_id=message["execution"],
+            type=message["type"],
+            **values,
+        )
+        return event.model_dump_json()

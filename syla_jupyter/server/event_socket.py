@@ -1,0 +1,99 @@
+"""The events of all workspaces of a user, or of one, over a websocket: one JSON object a message, the first a *hello*.
+
+A client that has the list and wants to stay current listens first, then reads the list. One that comes back names the
+last event it has. It sends nothing itself. Pings are Jupyter's; one that is too slow is closed with 1013.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from jupyter_server.auth.decorator import authorized, ws_authenticated
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.base.websocket import WebSocketMixin
+from tornado import web
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from . import errors, wire
+from .endpoint import JsonErrors, in_pool, parsed_query
+from .events import Listener, Published
+from .handlers import Services, find
+from .routes import ONE, RESOURCE
+
+TOO_SLOW = 1013  # "try again later", RFC 6455 registry
+GONE = 1000
+INCOMING_MAX = 1024  # bytes
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+_readers: Callable[[Method], Method] = authorized(action="read", resource=RESOURCE)
+
+
+class EventSocket(JsonErrors, WebSocketMixin, WebSocketHandler, JupyterHandler):
+    METHODS = ("GET",)
+    SUPPORTED_METHODS = ("GET",)
+    max_message_size = INCOMING_MAX
+
+    def initialize(self, services: Services) -> None:
+        self._services = services
+        self._listener: Listener | None = None
+        self._only = ""
+        """Id of the workspace whose events these are; empty: all."""
+        self._sender: asyncio.Task[None] | None = None
+
+    @ws_authenticated
+    @_readers
+    async def get(self, workspace: str = "") -> None:
+        try:
+            query: wire.EventsQuery = parsed_query(wire.EventsQuery, self.request.query_arguments)
+            self._after = query.last_event_id
+            if workspace:
+                self._only = (await in_pool(lambda: find(self._services, workspace))).id
+            self._owner = await in_pool(lambda: self._services.application.registry().catalog.owner)
+        except Exception as exc:
+            self._refuse(*errors.describe(exc))
+            return
+        if self.request.headers.get("Upgrade", "").lower() != "websocket":
+            self.set_header("Upgrade", "websocket")
+            self._refuse(426, errors.plain(426))
+            return
+        await super().get()
+
+    def _refuse(self, status: int, body: wire.ErrorAnswer) -> None:
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(body.model_dump_json())
+
+    def open(self, workspace: str = "") -> None:
+        super().open()
+        self._listener, id, reset = self._services.announcer.hub.listen(self._wanted(), self._after)
+        hello = wire.HelloEvent(id=id, reset=reset).model_dump_json()
+        self._sender = asyncio.create_task(self._send(self._listener, hello))
+
+    def on_message(self, message: Any) -> None:
+        """Nothing is expected."""
+
+    def on_close(self) -> None:
+        if self._listener is not None:
+            self._services.announcer.hub.forget(self._listener)
+        if self._sender is not None:
+            self._sender.cancel()
+        super().on_close()
+
+    def _wanted(self) -> Callable[[Published], bool]:
+        owner, only = self._owner, self._only
+        return lambda event: event.owner == owner and only in ("", event.workspace_id)
+
+    async def _send(self, listener: Listener, hello: str) -> None:
+        """Each line waits until the one before has left this process; meanwhile the listener's queue fills."""
+        with contextlib.suppress(WebSocketClosedError):
+            await self.write_message(hello)
+            while (event := await listener.next()) is not None:
+                await self.write_message(event.line)
+            self.close(TOO_SLOW, "too slow: connect again with last_event_id")
+
+
+SOCKETS: dict[str, type[web.RequestHandler]] = {"events": EventSocket, f"{ONE}/events": EventSocket}

@@ -1,0 +1,256 @@
+"""What each route does: one call of a use case, between a checked request and an answer. They block; `endpoint` runs
+them in threads.
+
+A workspace of another owner is as unknown as one that there is not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel
+from tornado.web import HTTPError
+
+from ..metadata.base import Query
+from ..model.errors import BadInput, NotConfirmed, SylaError, UnknownWorkspace
+from ..model.policy import Policy
+from ..model.record import WorkspaceRecord
+from ..model.workspace import Limits
+from ..workspaces.executions import ExecutionCache
+from . import shown, wire
+
+if TYPE_CHECKING:
+    from ..app import Application
+    from .announcer import Announcer
+    from .at_work import AtWork
+
+log = logging.getLogger("syla.server")
+Changed = TypeVar("Changed", Limits, Policy)
+
+
+@dataclass(frozen=True)
+class Services:
+    application: Application
+    root: Path
+    """Of the server's files, resolved."""
+    base_url: str
+    """Below which the server is reached: `/`, or with `/` at both ends."""
+    announcer: Announcer
+    executions: ExecutionCache
+    at_work: AtWork
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that has been checked against its models."""
+
+    services: Services
+    names: Mapping[str, str]
+    """What stands in the address for `{workspace}` and the like."""
+    query: Any
+    body: Any
+    if_match: str
+
+    def found(self) -> WorkspaceRecord:
+        return find(self.services, self.names["workspace"])
+
+    def shown(self, record: WorkspaceRecord, status: int = 200) -> Reply:
+        return Reply(show(self.services, record), status, _etag(record))
+
+    def execution(self) -> str | None:
+        execution: str | None = (self.query or self.body).execution
+        return execution
+
+
+@dataclass(frozen=True)
+class Reply:
+    body: BaseModel | Mapping[str, Any] | None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def text(self) -> str:
+        if self.body is None:
+            return ""
+        return self.body.model_dump_json() if isinstance(self.body, BaseModel) else json.dumps(self.body)
+
+
+def find(services: Services, name_or_id: str) -> WorkspaceRecord:
+    catalog = services.application.registry().catalog
+    record = catalog.get(name_or_id)
+    if record.owner != catalog.owner:
+        raise UnknownWorkspace("workspace", f"there is no workspace {name_or_id!r}")
+    return record
+
+
+def show(services: Services, record: WorkspaceRecord) -> wire.Workspace:
+    return shown.workspace(record, root=services.root, now=services.application.clock.now())
+
+
+# -- workspaces ------------------------------------------------------------------------------------------------------
+
+
+def list_workspaces(call: Call) -> Reply:
+    asked: wire.ListQuery = call.query
+    registry = call.services.application.registry()
+    labels = dict(label.partition("=")[::2] for label in asked.label)
+    page = registry.catalog.list(
+        Query(
+            owner=registry.catalog.owner,
+            states=asked.state,
+            types=asked.type,
+            labels=labels,
+            name_part=asked.name,
+            idle_for_seconds=asked.idle_for_seconds,
+            older_than_seconds=asked.older_than_seconds,
+            now=call.services.application.clock.now(),
+            sort=asked.sort,
+            descending=asked.descending,
+            limit=asked.limit,
+            after=asked.after,
+        )
+    )
+    rows = [show(call.services, record) for record in page.records]
+    return Reply(wire.WorkspaceList(workspaces=rows, next=page.next, total=page.total))
+
+
+def create_workspace(call: Call) -> Reply:
+    asked: wire.CreateWorkspace = call.body
+    application = call.services.application
+    if "template" in asked.model_fields_set:
+        application.templates.get(asked.template)
+    record = application.registry().create(
+        asked.name,
+        root=call.services.root,
+        type=asked.type,
+        template=asked.template,
+        network=asked.network,
+        limits=_changed("limits", application.settings.limits[asked.type], asked.limits),
+        policy=_changed("policy", application.settings.policies[asked.type], asked.policy),
+        labels=asked.labels,
+    )
+    made = call.shown(record, 201)
+    return dataclasses.replace(made, headers={**made.headers, "Location": record.id})
+
+
+def get_workspace(call: Call) -> Reply:
+    return call.shown(call.found())
+
+
+def change_workspace(call: Call) -> Reply:
+    asked: wire.ChangeWorkspace = call.body
+    record = call.found()
+    version: int | None = asked.version
+    if call.if_match:
+        _check_match(call.if_match, record)
+        version = record.version
+    changes: dict[str, Any] = {}
+    if asked.limits.model_fields_set:
+        changes["limits"] = _changed("limits", record.limits, asked.limits)
+    if asked.policy.model_fields_set:
+        changes["policy"] = _changed("policy", record.policy, asked.policy)
+    if "labels" in asked.model_fields_set:
+        changes["labels"] = asked.labels
+    return call.shown(call.services.application.registry().change(record.id, **changes, version=version))
+
+
+def delete_workspace(call: Call) -> Reply:
+    asked: wire.DeleteQuery = call.query
+    record = call.found()
+    if asked.force and asked.confirm != record.name:
+        raise NotConfirmed(
+            "confirm",
+            f"files, packages, history and variables of {record.name!r} would be lost for good",
+            "Give its name in `confirm`, or archive it first",
+        )
+    try:
+        call.services.application.registry().delete(record.id, execution=call.execution(), confirmed=asked.force)
+    except NotConfirmed as exc:
+        said = exc.message.removeprefix(f"{exc.field}: ")
+        raise NotConfirmed("force", said, "Archive it first, or add `force=true` and its name as `confirm`") from exc
+    return Reply(None, 204)
+
+
+# -- verbs -----------------------------------------------------------------------------------------------------------
+
+
+def suspend_workspace(call: Call) -> Reply:
+    asked: wire.SuspendWorkspace = call.body
+    registry = call.services.application.registry()
+    return call.shown(registry.suspend(call.found().id, stop=asked.stop, execution=call.execution()))
+
+
+def resume_workspace(call: Call) -> Reply:
+    record, level = call.services.application.registry().resume(call.found().id)
+    reply = call.shown(record)
+    assert isinstance(reply.body, wire.Workspace)
+    body = wire.ResumedWorkspace.model_validate({**dict(reply.body), "level": level})
+    return dataclasses.replace(reply, body=body)
+
+
+def archive_workspace(call: Call) -> Reply:
+    return call.shown(call.services.application.registry().archive(call.found().id, execution=call.execution()))
+
+
+def recover_workspace(call: Call) -> Reply:
+    return call.shown(call.services.application.registry().recover(call.found().id))
+
+
+def touch_workspace(call: Call) -> Reply:
+    return call.shown(call.services.application.registry().touch(call.found().id, call.body.seconds))
+
+
+# -- the server ------------------------------------------------------------------------------------------------------
+
+
+def list_templates(call: Call) -> Reply:
+    application = call.services.application
+    rows = []
+    for name in application.templates.names():
+        try:
+            rows.append(shown.template(application.templates.get(name), default=application.settings.template))
+        except SylaError as exc:
+            log.warning("template %s is not listed: %s", name, exc)
+    return Reply(wire.TemplateList(templates=rows))
+
+
+def get_usage(call: Call) -> Reply:
+    mine = call.services.application.registry().catalog.owner
+    held = list(call.services.application.store().allocations())
+    return Reply(wire.Usage(mine=shown.held([a for a in held if a.owner == mine]), everybody=shown.held(held)))
+
+
+def get_health(call: Call) -> Reply:
+    """That the server answers, and nothing about it: anybody may ask."""
+    return Reply(wire.Health(status="ok"))
+
+
+# -- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _changed(name: str, before: Changed, change: wire.LimitsChange | wire.PolicyChange) -> Changed:
+    try:
+        return dataclasses.replace(before, **change.given())
+    except ValueError as exc:  # the message opens with the field
+        field, _, said = str(exc).partition(" ")
+        raise BadInput(f"{name}.{field}", said) from exc
+
+
+def _etag(record: WorkspaceRecord) -> dict[str, str]:
+    return {"ETag": f'"{record.version}"'}
+
+
+def _check_match(header: str, record: WorkspaceRecord) -> None:
+    if header.strip() == "*":
+        return
+    tags = [tag.strip() for tag in header.split(",")]
+    if not all(re.fullmatch(r'(W/)?"[^"]{0,64}"', tag) for tag in tags):
+        raise BadInput("If-Match", "this is no list of entity tags", f'Write it like "{record.version}"')
+    if f'"{record.version}"' not in tags:
+        raise HTTPError(412, f"this workspace is of version {record.version} now")

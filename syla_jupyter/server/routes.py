@@ -1,0 +1,110 @@
+"""The one table of routes: what is served below `/syla/v1`, for whom, and what it may answer.
+
+Handlers, OpenAPI and tests are made from it. `action` and `resource` are what Jupyter's authorizer is asked. No address
+contains `api/workspaces` or `api/sessions`, which are Jupyter's own.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from . import handlers, running, wire
+from .handlers import Call, Reply
+from .openapi import document
+
+PREFIX = "/syla/v1"
+RESOURCE = "syla-workspaces"
+
+STORE = (503,)
+ENGINE = (502, 503, 504, 507)
+
+
+def _socket(call: Call) -> Reply:
+    raise NotImplementedError("served by a websocket handler")
+
+
+def _describe(call: Call) -> Reply:
+    return Reply(_document(call.services.base_url.rstrip("/")))
+
+
+@functools.cache
+def _document(base: str) -> Mapping[str, Any]:
+    return document(ROUTES, f"{base}{PREFIX}")
+
+
+@dataclass(frozen=True)
+class Route:
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    path: str
+    run: Callable[[Call], Reply]
+    summary: str
+    action: Literal["read", "write", "execute"] = "read"
+    resource: str = RESOURCE
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    answer: type[BaseModel] | None = None
+    status: int = 200
+    """Of the answer when all is well."""
+    refusals: tuple[int, ...] = ()
+    """Besides those that every route has (`openapi`)."""
+    matches: bool = False
+    """Takes `If-Match`."""
+    tagged: bool = False
+    """Gives an `ETag`."""
+    long: bool = False
+    """Waits for code in the container."""
+    public: bool = False
+    """For anybody, logged in or not."""
+
+    @property
+    def socket(self) -> bool:
+        return self.run is _socket
+
+
+ONE = "workspaces/{workspace}"
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "workspaces", handlers.list_workspaces, "Your workspaces, by filters, in pages",
+          query=wire.ListQuery, answer=wire.WorkspaceList, refusals=STORE),
+    Route("POST", "workspaces", handlers.create_workspace, "Make one; its container comes with the first use",
+          action="write", body=wire.CreateWorkspace, answer=wire.Workspace, status=201, refusals=(409, *STORE),
+          tagged=True),
+    Route("GET", ONE, handlers.get_workspace, "One, by id or name",
+          answer=wire.Workspace, refusals=(404, *STORE), tagged=True),
+    Route("PATCH", ONE, handlers.change_workspace, "Other limits, policy or labels",
+          action="write", body=wire.ChangeWorkspace, answer=wire.Workspace, refusals=(404, 409, 412, *ENGINE),
+          matches=True, tagged=True),
+    Route("DELETE", ONE, handlers.delete_workspace, "Delete it for good; from the archive, or by force",
+          action="write", query=wire.DeleteQuery, status=204, refusals=(404, 409, *ENGINE)),
+    Route("POST", f"{ONE}/suspend", handlers.suspend_workspace, "Freeze it, or end its container",
+          action="write", body=wire.SuspendWorkspace, answer=wire.Workspace, refusals=(404, 409, *ENGINE), tagged=True),
+    Route("POST", f"{ONE}/resume", handlers.resume_workspace, "Have it running",
+          action="write", body=wire.Nothing, answer=wire.ResumedWorkspace, refusals=(404, 409, *ENGINE), tagged=True),
+    Route("POST", f"{ONE}/archive", handlers.archive_workspace, "Put it away; its files are kept",
+          action="write", body=wire.ArchiveWorkspace, answer=wire.Workspace, refusals=(404, 409, *ENGINE), tagged=True),
+    Route("POST", f"{ONE}/recover", handlers.recover_workspace, "Bring it back from the archive",
+          action="write", body=wire.Nothing, answer=wire.Workspace, refusals=(404, 409, *STORE), tagged=True),
+    Route("POST", f"{ONE}/touch", handlers.touch_workspace, "Put off what its policy does next",
+          action="write", body=wire.TouchWorkspace, answer=wire.Workspace, refusals=(404, 409, *STORE), tagged=True),
+    Route("POST", f"{ONE}/execute", running.execute, "Run code in it; its output goes to the events too",
+          action="execute", body=wire.ExecuteCode, answer=wire.ExecutionShown, refusals=(404, 409, *ENGINE), long=True),
+    Route("GET", f"{ONE}/executions/{{execution_id}}", running.get_execution, "What some code did, while it is kept",
+          answer=wire.ExecutionShown, refusals=(404, *STORE)),
+    Route("GET", f"{ONE}/variables", running.list_variables, "Of its long-lived kernel",
+          answer=wire.VariableList, refusals=(404, 409, *ENGINE), long=True),
+    Route("GET", f"{ONE}/packages", running.list_packages, "Installed in it, on top of its image",
+          answer=wire.PackageList, refusals=(404, 409, *ENGINE), long=True),
+    Route("GET", f"{ONE}/events", _socket, "Websocket: its events, one JSON object a message",
+          query=wire.EventsQuery, status=101, refusals=(404, 426, *STORE)),
+    Route("GET", "events", _socket, "Websocket: events of all your workspaces",
+          query=wire.EventsQuery, status=101, refusals=(426, *STORE)),
+    Route("GET", "templates", handlers.list_templates, "What workspaces can be made of", answer=wire.TemplateList),
+    Route("GET", "usage", handlers.get_usage, "What running workspaces hold", answer=wire.Usage, refusals=STORE),
+    Route("GET", "openapi.json", _describe, "This description"),
+    Route("GET", "healthz", handlers.get_health, "That the server answers", answer=wire.Health, public=True),
+)  # fmt: skip

@@ -1,0 +1,37 @@
+"""What verbs on workspaces do, step by step, and what listeners are told of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..model.record import WorkspaceRecord
+
+STEPS = {
+    "create": ("record", "directory"),
+    "start": ("container", "record", "disowned"),
+    "suspend": ("frozen", "record"),
+    "resume": ("thawed", "record"),
+    "stop": ("record", "container"),
+    "archive": ("record", "container", "files"),
+    "recover": ("files", "record"),
+    "delete": ("record", "container", "files", "home", "forgotten"),
+}
+"""What each verb has done when it reaches the step; a test kills the process at each of them."""
+
+
+class Level:
+    """Where a resumed workspace came from."""
+
+    RUNNING = "running"
+    THAWED = "thawed"
+    RESTARTED = "restarted"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What listeners are told, after it has happened."""
+
+    verb: str
+    record: WorkspaceRecord
+    reason: str
+    seconds: float

@@ -1,0 +1,59 @@
+"""One verb at a time on a workspace, over all threads and processes of this machine.
+
+A file lock ends with its process however that dies. Whoever writes on another machine is refused by the record's
+version instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..model.errors import Conflict
+
+LOCK_SECONDS = 30.0
+RETRY_SECONDS = 0.005
+
+
+class Locks:
+    """`directory`: of lock files, one per workspace."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+
+    @contextlib.contextmanager
+    def only(self, id: str) -> Iterator[None]:
+        """Nobody else is in here with that id; `Conflict` when that takes too long. Not to be entered twice."""
+        with self._lock:
+            lock = self._locks.setdefault(id, threading.Lock())
+        if not lock.acquire(timeout=LOCK_SECONDS):
+            raise _busy(id)
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with (self._directory / id).open("w") as file:
+                until = time.monotonic() + LOCK_SECONDS  # noqa: TID251  waits for another process, not for a policy
+                while True:
+                    try:
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        break
+                    except OSError:
+                        if time.monotonic() > until:  # noqa: TID251
+                            raise _busy(id) from None
+                        time.sleep(RETRY_SECONDS)
+                yield
+        finally:
+            lock.release()
+
+    def forget(self, id: str) -> None:
+        """Of a workspace that is gone for good."""
+        (self._directory / id).unlink(missing_ok=True)
+
+
+def _busy(id: str) -> Conflict:
+    return Conflict(f"workspace {id} is being changed by somebody else", "Try again")

@@ -1,0 +1,48 @@
+"""The metadata contract for SQLite and for PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from syla_jupyter.metadata import sql_query
+from syla_jupyter.metadata.base import WorkspaceStore
+from syla_jupyter.metadata.sql import SqlStore, open_store
+from syla_jupyter.testing.store_contract import StoreContract
+
+
+class SqlContract(StoreContract):
+    @pytest.fixture
+    def open_again(self, database: str | Path) -> Iterator[Callable[[], SqlStore]]:
+        opened: list[SqlStore] = []
+
+        def open_() -> SqlStore:
+            opened.append(open_store(database))
+            return opened[-1]
+
+        yield open_
+        for store in opened:
+            store.close()
+
+    @pytest.fixture
+    def store(self, open_again: Callable[[], WorkspaceStore]) -> WorkspaceStore:
+        return open_again()
+
+
+class TestSqlite(SqlContract):
+    @pytest.fixture
+    def database(self, tmp_path: Path) -> Path:
+        return tmp_path / "syla.db"
+
+    def test_long_lists_are_what_a_scan_gives(self, store: WorkspaceStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where more rows meet a condition than are rare, SQLite is told to go another way."""
+        monkeypatch.setattr(sql_query, "RARE", 8)
+        self.test_lists_are_what_a_scan_gives(store)
+
+
+class TestPostgres(SqlContract):
+    @pytest.fixture
+    def database(self, new_database: Callable[[], str]) -> str:
+        return new_database()

@@ -1,0 +1,126 @@
+"""kill -9 at every numbered step of every verb: what the next process does leaves nothing lost and nothing over."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syla_jupyter.model.errors import UnknownWorkspace
+from syla_jupyter.model.record import State, WorkspaceRecord
+from syla_jupyter.workspaces.registry import STEPS, Registry
+
+from ..hostile.conftest import Host, wait_until
+from .conftest import links, runs
+
+CLIENT = Path(__file__).parent / "verb_client.py"
+CELLS = [(verb, step) for verb, steps in STEPS.items() for step in steps]
+numbers = itertools.count(1)
+
+# verb -> (what is done before it, states it may be left in, the state once it is done again)
+PLAN: dict[str, tuple[tuple[str, ...], set[State], State | None]] = {
+    "create": ((), {State.CREATED}, State.CREATED),
+    "start": ((), {State.CREATED, State.ACTIVE}, State.ACTIVE),
+    "suspend": (("open",), {State.ACTIVE, State.SUSPENDED}, State.SUSPENDED),
+    "resume": (("open", "suspend"), {State.ACTIVE, State.SUSPENDED}, State.ACTIVE),
+    "stop": (("open",), {State.SUSPENDED}, State.SUSPENDED),
+    "archive": (("open",), {State.ARCHIVED}, State.ARCHIVED),
+    "recover": (("open", "archive"), {State.ARCHIVED, State.SUSPENDED}, State.SUSPENDED),
+    "delete": (("open",), {State.DELETED}, None),
+}
+
+
+def test_every_step_has_a_cell() -> None:
+    """A verb that is new, or a state it is left in, has to be said here."""
+    assert set(PLAN) == set(STEPS)
+    assert len(CELLS) == len(set(CELLS)) == sum(len(steps) for steps in STEPS.values())
+
+
+@pytest.fixture
+def registry(hostile_host: Host) -> Iterator[Registry]:
+    yield hostile_host.app.registry()
+    for record in hostile_host.app.registry().catalog.all():
+        hostile_host.app.registry().delete(record.id, confirmed=True)
+
+
+def again(registry: Registry, verb: str, name: str, root: Path) -> None:
+    id = registry.catalog.get(name).id if verb != "create" else ""
+    if verb == "create":
+        registry.catalog.get(name)  # it is there, or the user would be told to create it
+    elif verb in ("start", "resume"):
+        registry.open(id)
+    elif verb == "stop":
+        registry.suspend(id, stop=True)
+    elif verb == "delete":
+        registry.delete(id, confirmed=True)
+    else:
+        getattr(registry, verb)(id)
+
+
+def kept(record: WorkspaceRecord, host: Host, marks: bool) -> None:
+    """Files and home are where the record says that they are, with what was in them."""
+    if not marks:
+        return
+    archived = record.files.parent / ".archived" / record.id
+    here, away = (archived, record.files) if record.state is State.ARCHIVED else (record.files, archived)
+    assert (here / "kept").read_text() == "files"
+    assert not away.exists()
+    assert (host.app.settings.data_dir / "homes" / record.id / "kept").read_text() == "home"
+
+
+def consistent(host: Host) -> None:
+    """Containers and run directories are those that records name, and a record that names one has it."""
+    executions = set(host.app.store().executions())
+    wait_until(lambda: len(host.containers()) == len(executions), 10, "as many containers as records name")
+    assert sorted(runs(host)) == sorted(executions)
+    assert not executions or links(host) == []
+
+
+@pytest.mark.parametrize(("verb", "step"), CELLS)
+def test_killed_at(verb: str, step: str, registry: Registry, hostile_host: Host) -> None:
+    host, name = hostile_host, f"w{next(numbers)}"
+    before, allowed, finally_ = PLAN[verb]
+    files = host.root / "workspaces" / name
+    made: Any = None
+    if verb != "create":
+        made = registry.create(name, root=host.root)
+        (files / "kept").write_text("files")
+        home = host.app.settings.data_dir / "homes" / made.id
+        home.mkdir(parents=True)
+        (home / "kept").write_text("home")
+        for one in before:
+            getattr(registry, one)(made.id)
+    environ = {**host.environ, "SYLA_HOME": str(host.app.settings.data_dir), "TEST_RUN_DIR": str(host.run_dir)}
+    done = subprocess.run(
+        [sys.executable, str(CLIENT), verb, step, name], env=environ, cwd=host.root, capture_output=True, timeout=60
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
+
+    registry.finish()
+    host.service.reconcile()
+    consistent(host)
+    try:
+        record = registry.catalog.get(name)
+    except UnknownWorkspace:
+        assert verb == "delete"
+        assert not files.exists()
+        assert os.listdir(host.app.settings.data_dir / "homes") == []
+        assert registry.create(name, root=host.root).state is State.CREATED  # the name is free
+        return
+    assert record.state in allowed
+    kept(record, host, made is not None)
+    again(registry, verb, name, host.root)
+    if finally_ is not None:
+        record = registry.catalog.get(name)
+        assert record.state is finally_
+        kept(record, host, made is not None)
+    registry.finish()
+    host.service.reconcile()
+    consistent(host)
