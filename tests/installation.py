@@ -25,6 +25,13 @@ POLL_SECONDS = 0.05
 END_SECONDS = 15.0  # for the engine to take a container down
 
 
+def _servant(process: Path) -> bool:
+    """Python's own resource tracker and fork server of this process: they end with it, not before."""
+    status = _text(process / "status")
+    command = _text(process / "cmdline")
+    return f"\nPPid:\t{os.getpid()}\n" in status and "\0from multiprocessing." in command
+
+
 def wait_until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
     """The first true value of `condition`; fails with `what` when there is none in time."""
     until = time.monotonic() + seconds
@@ -79,7 +86,7 @@ class Installation:
         for process in Path("/proc").iterdir():
             if not process.name.isdigit() or int(process.name) == os.getpid():
                 continue
-            if wanted in _text(process / "environ").split("\0"):
+            if wanted in _text(process / "environ").split("\0") and not _servant(process):
                 found.append(f"{process.name} {_text(process / 'cmdline').replace(chr(0), ' ')}")
         return found
 
