@@ -6,11 +6,17 @@
     │   ├── UnknownTemplate
     │   ├── BadPath
     │   ├── NameTaken         the owner has a workspace of that name
-    │   └── NotConfirmed      something would be lost, and nobody said that it may
+    │   ├── NotConfirmed      something would be lost, and nobody said that it may
+    │   └── UnknownVersion    the workspace has no snapshot of that number
     ├── WrongState            the workspace cannot do that now: names both states and what is allowed
     ├── Conflict              somebody else changed it in between
     ├── InsufficientResources names what is missing and who holds it
     ├── StoreFailed           the metadata database
+    ├── ObjectsFailed         the object store: does not answer, refuses, or has no room
+    │   ├── ObjectMissing     it has no such object
+    │   └── ObjectExists      it has one of that name, and was asked for a new one
+    ├── SnapshotDamaged       what the object store gave is not what was put there: names what is lost
+    ├── KeyRefused            the master key is missing, or is not the one a repository was made with
     ├── EngineError           the container engine
     │   ├── EngineStopped     nothing answers on its socket
     │   ├── EngineForbidden   it answers, but not to us
@@ -86,6 +92,10 @@ class NotConfirmed(BadInput):
     code = "not_confirmed"
 
 
+class UnknownVersion(BadInput):
+    code = "unknown_version"
+
+
 class WrongState(SylaError):
     code = "wrong_state"
     exit_code = 75  # EX_TEMPFAIL: another verb first
@@ -107,6 +117,32 @@ class StoreFailed(SylaError):
     code = "store_failed"
     retryable = True
     exit_code = 74  # EX_IOERR
+
+
+class ObjectsFailed(SylaError):
+    code = "objects_failed"
+    retryable = True
+    exit_code = 74
+
+
+class ObjectMissing(ObjectsFailed):
+    code = "object_missing"
+    retryable = False
+
+
+class ObjectExists(ObjectsFailed):
+    code = "object_exists"
+    retryable = False
+
+
+class SnapshotDamaged(SylaError):
+    code = "snapshot_damaged"
+    exit_code = 74
+
+
+class KeyRefused(SylaError):
+    code = "key_refused"
+    exit_code = 77
 
 
 class EngineError(SylaError):
