@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from ..metadata.base import Count
 from ..model.clock import Clock
 from ..model.record import WorkspaceRecord
+from ..model.snapshot import Version
 from .gauges import Gauges, Running
 from .table import VERBS, Metrics
 
@@ -34,8 +35,33 @@ class Happened(Protocol):
     def seconds(self) -> float: ...
 
 
+class Stats(Protocol):
+    @property
+    def new_bytes(self) -> int: ...
+    @property
+    def stored_bytes(self) -> int: ...
+
+
+class SaveReport(Protocol):
+    @property
+    def bytes_total(self) -> int: ...
+    @property
+    def stats(self) -> Stats: ...
+
+
+class Saved(Protocol):
+    """As listeners of versions are told."""
+
+    @property
+    def version(self) -> Version | None: ...
+    @property
+    def report(self) -> SaveReport: ...
+    @property
+    def seconds(self) -> float: ...
+
+
 class Metered:
-    """All of it: hand `changed` to the registry's listeners."""
+    """All of it: hand `changed` to the registry's listeners, and `saved` to those of versions."""
 
     def __init__(
         self,
@@ -55,6 +81,19 @@ class Metered:
         if verb in VERBS:
             self._metrics.changes.labels(verb, str(change.record.type)).inc()
             self._metrics.duration.labels(verb).observe(change.seconds)
+
+    def saved(self, taken: Saved) -> None:
+        if taken.version is None:
+            return
+        reason = str(taken.version.reason)
+        self._metrics.snapshots.labels(reason).inc()
+        self._metrics.duration.labels("snapshot").observe(taken.seconds)
+        for kind, count in (
+            ("saved", taken.report.bytes_total),
+            ("new", taken.report.stats.new_bytes),
+            ("stored", taken.report.stats.stored_bytes),
+        ):
+            self._metrics.snapshot_bytes.labels(kind).inc(count)
 
 
 class PoolClaims(Collector):
