@@ -16,7 +16,7 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -45,6 +45,7 @@ from .workspaces.versions import Versions
 if TYPE_CHECKING:
     from .metadata.base import WorkspaceStore
     from .objects.base import ObjectStore
+    from .objects.metered import Observe, Request
     from .runtimes.images import Images
     from .snapshots.keys import MasterKey
 
@@ -69,6 +70,8 @@ class Application:
     """Opened at the first call: it needs the object store's libraries."""
     versions: Callable[[], Versions]
     copies: Callable[[], Copies]
+    object_listeners: list[Observe]
+    """Told of each request to the object stores, attempts counted; they raise nothing."""
 
     def images(self) -> Images:
         """Imported when asked for: it needs the engine's SDK, which a start from the pool does not."""
@@ -173,7 +176,8 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
         kept=lambda: store().executions().keys(),
     )
     places = Places(settings.data_dir)
-    vault = once(lambda: open_vault(settings, environ, places, templates, owner=(user, mount_via)))
+    heard: list[Observe] = []
+    vault = once(lambda: open_vault(settings, environ, places, templates, owner=(user, mount_via), heard=heard))
     registry = once(
         lambda: Registry(
             catalog=Catalog(store=store(), places=places, settings=settings, clock=clock, owner=owner),
@@ -198,7 +202,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
         )
     )
     return Application(
-        settings, environ, clock, runtime, templates, pool, service, store, registry, vault, versions, copies
+        settings, environ, clock, runtime, templates, pool, service, store, registry, vault, versions, copies, heard
     )
 
 
@@ -216,14 +220,20 @@ def open_vault(
     templates: Templates,
     *,
     owner: tuple[User, MountVia],
+    heard: Sequence[Observe],
 ) -> Vault:
     """The object stores that the settings name, with the key that is in force. `BadInput`, `KeyRefused`."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     user, mount_via = owner
     backup = settings.backup_store
+
+    def observe(request: Request) -> None:
+        for listener in heard:
+            listener(request)
+
     return Vault(
-        objects=open_objects(settings.snapshot_store or str(settings.data_dir / "objects"), "snapshot_store"),
-        backup=open_objects(backup, "backup_store") if backup else None,
+        objects=open_objects(settings.snapshot_store or str(settings.data_dir / "objects"), "snapshot_store", observe),
+        backup=open_objects(backup, "backup_store", observe) if backup else None,
         master=open_master_key(settings, environ),
         places=places,
         clock=SystemClock(),
@@ -234,18 +244,19 @@ def open_vault(
     )
 
 
-def open_objects(address: str, field: str) -> ObjectStore:
+def open_objects(address: str, field: str, observe: Observe) -> ObjectStore:
     """A directory, or a bucket with requests repeated; `address` as `objects.address` describes it."""
     from .objects.address import parse
     from .objects.local import LocalObjects
+    from .objects.metered import MeteredObjects
 
     place = parse(address, field=field)
     if isinstance(place, Path):
-        return LocalObjects(place)
+        return MeteredObjects(LocalObjects(place), observe)
     from .objects.retry import RetryingObjects
     from .objects.s3 import S3Objects
 
-    return RetryingObjects(S3Objects(place))
+    return RetryingObjects(MeteredObjects(S3Objects(place), observe))
 
 
 def open_master_key(settings: Settings, environ: Mapping[str, str]) -> MasterKey:

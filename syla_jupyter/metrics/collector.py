@@ -18,6 +18,7 @@ from ..metadata.base import Count
 from ..model.clock import Clock
 from ..model.record import WorkspaceRecord
 from ..model.snapshot import Version
+from ..objects.metered import Request
 from .gauges import Gauges, Running
 from .table import VERBS, Metrics
 
@@ -61,7 +62,8 @@ class Saved(Protocol):
 
 
 class Metered:
-    """All of it: hand `changed` to the registry's listeners, and `saved` to those of versions."""
+    """All of it: hand `changed` to the registry's listeners, `saved` to those of
+    versions, `requested` to those of objects."""
 
     def __init__(
         self,
@@ -94,6 +96,13 @@ class Metered:
             ("stored", taken.report.stats.stored_bytes),
         ):
             self._metrics.snapshot_bytes.labels(kind).inc(count)
+
+    def requested(self, request: Request) -> None:
+        """Hand it to whoever meters the object stores."""
+        self._metrics.object_requests.labels(request.operation, request.result).inc()
+        self._metrics.object_seconds.labels(request.operation).observe(request.seconds)
+        self._metrics.object_bytes.labels("sent").inc(request.sent_bytes)
+        self._metrics.object_bytes.labels("received").inc(request.received_bytes)
 
 
 class PoolClaims(Collector):

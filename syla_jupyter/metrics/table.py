@@ -21,6 +21,11 @@ SNAPSHOTS = "syla_snapshots"
 SNAPSHOT_BYTES = "syla_snapshot_bytes"
 SNAPSHOT_KINDS = ("saved", "new", "stored")
 """Content of versions; what of it no earlier one had; what of that was stored. Deduplication is 1 - new / saved."""
+OBJECT_REQUESTS = "syla_object_requests"
+OBJECT_SECONDS = "syla_object_request_seconds"
+OBJECT_BYTES = "syla_object_bytes"
+OPERATIONS = ("put", "get", "head", "list", "delete")
+DIRECTIONS = ("sent", "received")
 GAUGES = {
     "syla_workspaces": ("Workspaces by type and state, deleted ones not.", ("type", "state")),
     "syla_workspace_disk_bytes": ("Files and homes on disk, as last measured.", ("type",)),
@@ -40,6 +45,20 @@ class Metrics:
         self.claims = Counter(POOL, "Claims of ready containers, by any process.", ("result",), registry=registry)
         self.snapshots = Counter(SNAPSHOTS, "Versions saved by this server.", ("reason",), registry=registry)
         self.snapshot_bytes = Counter(SNAPSHOT_BYTES, "Content of those versions.", ("kind",), registry=registry)
+        self.object_requests = Counter(
+            OBJECT_REQUESTS, "Requests to the object stores.", ("operation", "result"), registry=registry
+        )
+        self.object_seconds = Histogram(
+            OBJECT_SECONDS, "How long one took.", ("operation",), buckets=SECONDS, registry=registry
+        )
+        self.object_bytes = Counter(
+            OBJECT_BYTES, "Of objects, to and from the stores.", ("direction",), registry=registry
+        )
+        for operation in OPERATIONS:
+            self.object_requests.labels(operation, "ok")
+            self.object_seconds.labels(operation)
+        for direction in DIRECTIONS:
+            self.object_bytes.labels(direction)
         for reason in REASONS:
             self.snapshots.labels(reason)
         for kind in SNAPSHOT_KINDS:

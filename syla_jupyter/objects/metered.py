@@ -30,8 +30,11 @@ class Request:
     """`ok`, or the error's code; `error` for what is none of ours."""
 
 
+Observe = Callable[[Request], object]
+
+
 class MeteredObjects:
-    def __init__(self, objects: ObjectStore, observe: Callable[[Request], None], *, clock: Clock | None = None) -> None:
+    def __init__(self, objects: ObjectStore, observe: Observe, *, clock: Clock | None = None) -> None:
         self._objects, self._observe, self._clock = objects, observe, clock or SystemClock()
 
     @property
@@ -76,7 +79,7 @@ class MeteredObjects:
 
 
 class _Measured:
-    def __init__(self, operation: Operation, observe: Callable[[Request], None], clock: Clock) -> None:
+    def __init__(self, operation: Operation, observe: Observe, clock: Clock) -> None:
         self._operation, self._observe, self._clock = operation, observe, clock
         self.sent_bytes = self.received_bytes = 0
 
