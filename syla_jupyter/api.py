@@ -137,7 +137,7 @@ class Workspace:
         return level
 
     def suspend(self, *, stop: bool = False, execution: str | None = None) -> None:
-        """Freeze it; with `stop` end its container, and its variables with it."""
+        """Freeze it; with `stop` end its container, its variables saved for its next kernels."""
         self.record = self._registry.suspend(self.id, stop=stop, execution=execution)
 
     def archive(self, *, execution: str | None = None, watch: Watch = QUIET) -> None:

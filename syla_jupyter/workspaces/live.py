@@ -20,7 +20,7 @@ from ..model.errors import AgentError, AgentRefused, BadPath, WorkspaceLost
 from ..model.runtime import WORKSPACE_DIR, ContainerInfo, Exit
 from ..model.workspace import MIB, WorkspaceSpec, readable_bytes
 from ..runtimes.agent_client import AgentClient, Event
-from ..runtimes.freezer import is_frozen
+from ..runtimes.control_groups import is_frozen, memory_limit_bytes
 from ..runtimes.rundir import RunDir
 from .variables_due import Due, variables_key
 
@@ -73,14 +73,14 @@ class RunningProcess:
         ended = self.exit
         if ended is None or (ended.code == 0 and not ended.detail):
             return ""
-        limits = self.workspace.spec.limits
         if ended.out_of_memory:
-            spec, more = self.workspace.spec, f"{2 * limits.memory_bytes // MIB}m"
+            spec, limit = self.workspace.spec, self.workspace.memory_limit_bytes
+            more = f"{2 * limit // MIB}m"
             raising = f"SYLA_MEMORY={more}, or c.Syla.memory in the configuration"
             if spec.home is not None:
                 raising = f"`syla workspace set {spec.name} --memory {more}`"
             return (
-                f"The kernel was stopped: it passed its memory limit of {readable_bytes(limits.memory_bytes)}. "
+                f"The kernel was stopped: it passed its memory limit of {readable_bytes(limit)}. "
                 f"Free what is not needed, or raise the limit: {raising}."
             )
         if ended.signal is not None:
@@ -114,6 +114,12 @@ class LiveWorkspace:
     @property
     def lost(self) -> bool:
         return self._lost
+
+    @property
+    def memory_limit_bytes(self) -> int:
+        """As it is now: anybody may have changed it since the start."""
+        now = None if self._lost else memory_limit_bytes(self.container.pid)
+        return now or self.spec.limits.memory_bytes
 
     @property
     def frozen(self) -> bool:

@@ -120,6 +120,15 @@ def test_a_kernel_that_dies_is_told(workspace: Workspace) -> None:
     assert ended.error is not None
     assert "memory limit of 512 MB" in ended.error.value
     assert ended.exit_code == 137
+    workspace.refresh()
+    workspace.change(limits=Limits(2, 768 * MIB, 1 << 30))  # while it runs
+    try:
+        again = workspace.execute("x = bytearray(2 << 30)")
+        assert again.error is not None
+        assert "memory limit of 768 MB" in again.error.value
+    finally:
+        workspace.refresh()
+        workspace.change(limits=Limits(2, 512 * MIB, 1 << 30))
     assert workspace.execute("1").status == "ok"
 
 

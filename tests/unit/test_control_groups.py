@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from syla_jupyter.runtimes.freezer import is_frozen
+from syla_jupyter.runtimes.control_groups import is_frozen, memory_limit_bytes
 
-V1 = "9:freezer:/docker/abc\n1:name=systemd:/docker/abc\n0::/system.slice\n"
+V1 = "9:freezer:/docker/abc\n4:memory:/docker/abc\n1:name=systemd:/docker/abc\n0::/system.slice\n"
 V2 = "0::/system.slice/docker-abc.scope\n"
 
 
@@ -40,3 +40,18 @@ def test_what_cannot_be_read_is_not_frozen(tmp_path: Path) -> None:
     written(tmp_path, "7/cgroup", V2)
     assert is_frozen(7, tmp_path, tmp_path) is False
     assert is_frozen(os.getpid()) is False
+
+
+@pytest.mark.parametrize(("text", "limit"), [("536870912\n", 512 << 20), ("9223372036854771712\n", None), ("x", None)])
+def test_the_memory_limit_in_version_1(tmp_path: Path, text: str, limit: int | None) -> None:
+    written(tmp_path, "proc/7/cgroup", V1)
+    written(tmp_path, "groups/memory/docker/abc/memory.limit_in_bytes", text)
+    assert memory_limit_bytes(7, tmp_path / "proc", tmp_path / "groups") == limit
+
+
+@pytest.mark.parametrize(("text", "limit"), [("536870912\n", 512 << 20), ("max\n", None)])
+def test_the_memory_limit_in_version_2(tmp_path: Path, text: str, limit: int | None) -> None:
+    written(tmp_path, "proc/7/cgroup", V2)
+    written(tmp_path, "groups/system.slice/docker-abc.scope/memory.max", text)
+    assert memory_limit_bytes(7, tmp_path / "proc", tmp_path / "groups") == limit
+    assert memory_limit_bytes(8, tmp_path / "proc", tmp_path / "groups") is None
