@@ -94,6 +94,8 @@ class Lab:
             application.store().close()
         found += application.service.reconcile()
         application.pool.pause(False)
+        for database in application.settings.data_dir.glob("workspaces.db*"):
+            database.unlink()  # the next row begins without the workspaces of this one
         client = docker.from_env()
         try:
             for container in client.containers.list(all=True, filters={"name": self.tag}):

@@ -20,6 +20,7 @@ from ..server import Opened, Server, serving
 WARM_MS, ABOVE_FLOOR_MS = 60, 10
 CROWD = 30
 CROWD_SECONDS = 180.0
+LOCAL_FAILURES_MAX = 3
 
 
 async def _warm(bench: Bench) -> Outcome:
@@ -48,14 +49,24 @@ async def _warm(bench: Bench) -> Outcome:
 
 
 async def _burst(bench: Bench) -> Outcome:
+    """A round of local kernels of which one dies is done again, and said: their ports are chosen before they are bound,
+    and now and then another program is faster. Ours has one attempt."""
+    notes: list[str] = []
     async with serving(bench.lab, os.environ) as ours, serving(bench.lab, os.environ, plain=True) as plain:
 
         def sample(server: Server, kernel: str) -> Sample:
             async def one() -> float:
                 await bench.calm.wait(live=1, kernels=0)
                 begin = now_ms()
-                async with asyncio.timeout(CROWD_SECONDS), asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(_ready(server, kernel)) for _ in range(CROWD)]
+                try:
+                    async with asyncio.timeout(CROWD_SECONDS), asyncio.TaskGroup() as group:
+                        tasks = [group.create_task(_ready(server, kernel)) for _ in range(CROWD)]
+                except ExceptionGroup as failed:
+                    if server is ours or len(notes) == LOCAL_FAILURES_MAX:
+                        raise
+                    notes.append(f"a round of {LOCAL} failed and was done again: {failed.exceptions[0]}")
+                    await server.close_all()
+                    return await one()
                 took = now_ms() - begin
                 for task in tasks:
                     await server.close(task.result())
@@ -67,7 +78,7 @@ async def _burst(bench: Bench) -> Outcome:
         await ours.close(first)
         rounds = 1 if bench.quick else 3
         samples = await interleave({OURS: sample(ours, SYLA), LOCAL: sample(plain, PYTHON)}, rounds, warm_up=False)
-        return Outcome(samples, extra={"kernels": CROWD})
+        return Outcome(samples, extra={"kernels": CROWD}, notes=notes)
 
 
 async def _ready(server: Server, kernel: str) -> Opened:

@@ -1,7 +1,7 @@
 """Start to first reply, in process: out of the pool, and with nothing ready.
 
 Ours is the ephemeral workspace that every program with jupyter_client gets. The gateway's provisioner has no pool, so
-its columns are the same thing in both rows.
+its columns are the same thing in both rows. The floor of the warm one is a provisioner that does nothing (`noop`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import statistics
 
 from .. import gateway
 from ..client import PYTHON, SYLA, start_to_reply
+from ..lab import NOOP_KERNEL
 from ..measure import Bench, Sample, interleave
-from ..model import GATEWAY, GATEWAY_FAST, LOCAL, OURS, Outcome, Row, Target, times_baseline
+from ..model import GATEWAY, GATEWAY_FAST, LOCAL, NOOP, OURS, Outcome, Row, Target, times_baseline
+from ..noop import Standby
 
 WARM_MS, WARM_TIMES = 25, 20
 
@@ -19,9 +21,12 @@ WARM_MS, WARM_TIMES = 25, 20
 async def _run(bench: Bench, ready: int) -> Outcome:
     notes = []
     launched: dict[str, list[float]] = {}
+    standby = Standby()
 
     def sample(name: str, kernel: str, poll: float = 0.0) -> Sample:
         async def one() -> float:
+            if kernel == NOOP_KERNEL:
+                await standby.add()
             await bench.calm.wait(ready=ready)
             if poll:
                 gateway.poll_every(poll)
@@ -29,6 +34,7 @@ async def _run(bench: Bench, ready: int) -> Outcome:
             else:
                 until_launch, took = await start_to_reply(kernel)
             launched.setdefault(name, []).append(until_launch)
+            await standby.settle()
             return took
 
         return one
@@ -45,8 +51,12 @@ async def _run(bench: Bench, ready: int) -> Outcome:
         notes.append(f"gateway_provisioners left out: {type(exc).__name__}: {exc}")
     if ready:  # the first start of all is a miss, and asks for the pool's first container
         await start_to_reply(SYLA)
+        variants[NOOP] = sample(NOOP, NOOP_KERNEL)
     misses = len(bench.application.pool.misses(1000))
-    samples = await interleave(variants, bench.n)
+    try:
+        samples = await interleave(variants, bench.n)
+    finally:
+        await standby.close()
     missed = len(bench.application.pool.misses(1000)) - misses
     if ready and missed:
         raise RuntimeError(f"{missed} of the starts found nothing ready: they were not warm")
