@@ -36,6 +36,7 @@ ALONG = (
     "ipykernel.ipkernel",
     "IPython.core.completerlib",
     "IPython.core.debugger",
+    "IPython.core.logger",
     "IPython.core.oinspect",
     "IPython.extensions.storemagic",
     "encodings.idna",
@@ -101,6 +102,8 @@ def build_app(prefix: str) -> Any:
         connection_file=prefix + ".json", transport="ipc", ip=prefix, parent_handle=1, **SOCKETS
     )
     app.initialize(sys.argv[1:])
+    if app.shell is not None:
+        app.shell.display_formatter.format(None)  # makes the formatters, which the first value shown would wait for
     return app
 
 
