@@ -1,5 +1,7 @@
 """The composition root: settings in, wired services out. The only file that names adapters.
 
+What a start from the pool has no use for is imported when it is asked for: every command and kernel would wait for it.
+
 One application per process, because jupyter_client makes provisioners by itself and they have to share the live
 workspaces: `shared()` builds it at the first call. After a fork the child starts without one; the parent's
 connections are not its own.
@@ -33,14 +35,9 @@ from .runtimes.image_name import image_reference
 from .runtimes.portable_python import publish_python
 from .runtimes.rundir import bound
 from .runtimes.templates import Templates
-from .workspaces.catalog import Catalog
-from .workspaces.copies import Copies
 from .workspaces.places import Places
 from .workspaces.pool import Pool
-from .workspaces.registry import Registry
 from .workspaces.service import WorkspaceService
-from .workspaces.vault import Vault
-from .workspaces.versions import Versions
 
 if TYPE_CHECKING:
     from .metadata.base import WorkspaceStore
@@ -48,6 +45,10 @@ if TYPE_CHECKING:
     from .objects.metered import Observe, Request
     from .runtimes.images import Images
     from .snapshots.keys import MasterKey
+    from .workspaces.copies import Copies
+    from .workspaces.registry import Registry
+    from .workspaces.vault import Vault
+    from .workspaces.versions import Versions
 
 CONTAINER_USER = User(1000, 1000)  # of the image; used where the host's user is root
 T = TypeVar("T")
@@ -178,29 +179,9 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
     places = Places(settings.data_dir)
     heard: list[Observe] = []
     vault = once(lambda: open_vault(settings, environ, places, templates, owner=(user, mount_via), heard=heard))
-    registry = once(
-        lambda: Registry(
-            catalog=Catalog(store=store(), places=places, settings=settings, clock=clock, owner=owner),
-            store=store(),
-            containers=service,
-            runtime=runtime,
-            settings=settings,
-            places=places,
-            clock=clock,
-            vault=vault,
-        )
-    )
-    versions = once(lambda: Versions(registry=registry(), store=store(), vault=vault, settings=settings, clock=clock))
-    copies = once(
-        lambda: Copies(
-            registry=registry(),
-            store=store(),
-            versions=versions(),
-            vault=vault,
-            clock=clock,
-            check_template=templates.get,
-        )
-    )
+    registry = once(lambda: open_registry(store(), service, runtime, settings, places, clock, owner, vault))
+    versions = once(lambda: open_versions(registry(), store(), vault, settings, clock))
+    copies = once(lambda: open_copies(registry(), store(), versions(), vault, clock, templates))
     return Application(
         settings, environ, clock, runtime, templates, pool, service, store, registry, vault, versions, copies, heard
     )
@@ -213,6 +194,54 @@ def open_store(settings: Settings) -> WorkspaceStore:
     return open_sql(settings.database_url or settings.data_dir / "workspaces.db")
 
 
+def open_registry(
+    store: WorkspaceStore,
+    service: WorkspaceService,
+    runtime: DockerRuntime,
+    settings: Settings,
+    places: Places,
+    clock: Clock,
+    owner: str,
+    vault: Callable[[], Vault],
+) -> Registry:
+    from .workspaces.catalog import Catalog
+    from .workspaces.registry import Registry
+
+    return Registry(
+        catalog=Catalog(store=store, places=places, settings=settings, clock=clock, owner=owner),
+        store=store,
+        containers=service,
+        runtime=runtime,
+        settings=settings,
+        places=places,
+        clock=clock,
+        vault=vault,
+    )
+
+
+def open_versions(
+    registry: Registry, store: WorkspaceStore, vault: Callable[[], Vault], settings: Settings, clock: Clock
+) -> Versions:
+    from .workspaces.versions import Versions
+
+    return Versions(registry=registry, store=store, vault=vault, settings=settings, clock=clock)
+
+
+def open_copies(
+    registry: Registry,
+    store: WorkspaceStore,
+    versions: Versions,
+    vault: Callable[[], Vault],
+    clock: Clock,
+    templates: Templates,
+) -> Copies:
+    from .workspaces.copies import Copies
+
+    return Copies(
+        registry=registry, store=store, versions=versions, vault=vault, clock=clock, check_template=templates.get
+    )
+
+
 def open_vault(
     settings: Settings,
     environ: Mapping[str, str],
@@ -223,6 +252,8 @@ def open_vault(
     heard: Sequence[Observe],
 ) -> Vault:
     """The object stores that the settings name, with the key that is in force. `BadInput`, `KeyRefused`."""
+    from .workspaces.vault import Vault
+
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     user, mount_via = owner
     backup = settings.backup_store

@@ -1,12 +1,14 @@
 """`syla`: arguments in, one service call, exit code out.
 
 Errors of ours are one line on standard error and the exit code of their class (sysexits.h); code that runs in a
-workspace gives its own exit code. Tables for people, `--json` for programs.
+workspace gives its own exit code. Tables for people, `--json` for programs. A command is imported when it is named:
+a script that runs in a container waits for nothing that saves snapshots.
 """
 
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import sys
 from typing import Any
@@ -15,12 +17,30 @@ import click
 
 from .. import app
 from ..model.errors import SylaError
-from . import doctor as doctor_module
-from . import execute, images, pool, snapshot, workspace
+
+COMMANDS = {
+    "console": ("execute", "console_command"),
+    "exec": ("execute", "exec_command"),
+    "image": ("images", "group"),
+    "pool": ("pool", "group"),
+    "snapshot": ("snapshot", "group"),
+    "workspace": ("workspace", "group"),
+}
+"""Module beside this one, and what of it is the command; those that are not defined here."""
 
 
-class OneLineErrors(click.Group):
+class Commands(click.Group):
     """Every SylaError becomes one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *COMMANDS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, name = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(f".{module}", __package__), name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -42,7 +62,7 @@ class OneLineErrors(click.Group):
             ctx.exit(74)  # EX_IOERR
 
 
-@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="syla-jupyter", prog_name="syla")
 def main() -> None:
     """Run code in hardened container workspaces."""
@@ -52,6 +72,8 @@ def main() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
     """Say what is missing on this machine, and the command that mends it."""
+    from . import doctor as doctor_module
+
     application = app.shared()
     findings = doctor_module.examine(application)
     if as_json:
@@ -68,14 +90,6 @@ def network(verb: str) -> None:
     """Close off the workspaces' network from this host and what is near (needs root)."""
     app.shared().runtime.ensure_egress()
     click.echo("Workspaces reach outwards only.")
-
-
-main.add_command(execute.exec_command)
-main.add_command(execute.console_command)
-main.add_command(images.group)
-main.add_command(pool.group)
-main.add_command(snapshot.group)
-main.add_command(workspace.group)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 The other end is the container's: a message has a largest size, what makes no sense is left out, a wait has an end, and
 nothing is unpickled: the wire format is JSON. (Output and replies to cells: `kernel_client`.)
+
+jupyter_client is imported when a kernel is asked: else every command of `syla` would wait a tenth of a second for it.
 """
 
 from __future__ import annotations
@@ -10,9 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-import zmq
-from jupyter_client.session import Session
 
 from ..model.clock import Clock
 
@@ -24,6 +23,9 @@ class ControlClient:
     """Connected from construction to `close`. Not for several threads."""
 
     def __init__(self, prefix: Path, key: bytes, clock: Clock) -> None:
+        import zmq
+        from jupyter_client.session import Session
+
         self._clock = clock
         self._context = zmq.Context()
         self._session = Session(key=key, signature_scheme="hmac-sha256", username="syla")
@@ -48,6 +50,8 @@ class ControlClient:
 
     def first_of(self, asked: Mapping[str, Mapping[str, Any]], *, seconds: float) -> Mapping[str, Mapping[str, Any]]:
         """Ask several at once; the one that is answered first, {} when none is in time."""
+        import zmq
+
         expected = {}
         for type, content in asked.items():
             message = self._session.msg(f"{type}_request", dict(content))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -54,6 +55,16 @@ def test_nothing_reads_the_environment_at_import() -> None:
             for node in ast.walk(statement):
                 read = isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
                 assert not read, f"{path}:{node.lineno} reads the environment"
+
+
+def test_the_command_line_loads_only_what_a_command_needs() -> None:
+    """Every script that runs in a container would wait for the rest; each takes a tenth of a second, or more."""
+    code = "import sys, syla_jupyter.cli.main, syla_jupyter.cli.execute; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    loaded = set(ended.stdout.split())
+    assert not loaded & {"boto3", "cryptography", "docker", "jupyter_client", "requests", "rich", "sqlalchemy", "zmq"}
+    assert not {name for name in loaded if name.startswith(("syla_jupyter.snapshots", "syla_jupyter.server"))}
+    assert "syla_jupyter.workspaces.registry" not in loaded
 
 
 def test_the_repository_names_no_registry_host() -> None:
