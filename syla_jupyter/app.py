@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from traitlets.config import Config
 
-from .config import default_run_dir, load_settings
+from .config import default_run_dir, load_settings, remember_run_dir
 from .model.clock import Clock, SystemClock
 from .model.runtime import Mount, MountVia, User
 from .model.settings import Settings
@@ -109,17 +109,24 @@ def host_mounts(settings: Settings, user: User) -> tuple[Mount, ...]:
     return tuple(mounts)
 
 
+def refill_arguments(settings: Settings) -> list[str]:
+    """Of `syla pool fill`, which reads no configuration file: all that decides what a ready container is and where."""
+    pool = settings.pool
+    return [
+        f"--size={pool.size}",
+        f"--ttl-seconds={pool.ttl_seconds}",
+        f"--memory-cap-bytes={pool.memory_cap_bytes}",
+        f"--spares={settings.spares}",
+        f"--run-dir={settings.run_dir}",
+    ]
+
+
 class Refiller:
     """Asks for a refill of the pool: by a process of its own, low in priority, that outlives us and ends by itself."""
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._environ = {**environ, "SYLA_HOME": str(settings.data_dir)}
-        pool = settings.pool
-        self._arguments = [
-            f"--size={pool.size}",
-            f"--ttl-seconds={pool.ttl_seconds}",
-            f"--memory-cap-bytes={pool.memory_cap_bytes}",
-        ]
+        self._arguments = refill_arguments(settings)
         self._enabled = settings.pool.size > 0
         self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
@@ -154,6 +161,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
     clock = SystemClock()
     if os.geteuid() == 0 and settings.run_dir == default_run_dir({}, 0):
         bound(settings.run_dir)
+    remember_run_dir(settings)
     user, mount_via = choose_user(environ, settings)
     runtime = DockerRuntime(environ=environ, user=user, mount_via=mount_via, egress_allowed=settings.egress_allowed)
     templates = Templates(settings.data_dir)

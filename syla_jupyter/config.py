@@ -6,6 +6,7 @@ because they are how a program without a configuration file (nbclient, papermill
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -23,6 +24,7 @@ from .model.retention import Retention
 from .model.settings import PoolSettings, Settings
 from .model.workspace import DEFAULT_LIMITS, Limits
 
+REMEMBERED = "run_dir"
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -44,7 +46,8 @@ class Syla(Configurable):
     ).tag(config=True)
     run_dir = Unicode(
         "",
-        help="Short private directory for sockets. Empty: /run/syla for root, else the user's runtime directory.",
+        help="Short private directory for sockets. Empty: the one that this data directory had last, else /run/syla "
+        "for root and the user's runtime directory for others.",
     ).tag(config=True)
     memory = Unicode(
         "",
@@ -148,14 +151,41 @@ def default_run_dir(environ: Mapping[str, str], uid: int) -> Path:
     return Path(f"/tmp/syla-{uid}")
 
 
+def remembered_run_dir(data_dir: Path) -> Path | None:
+    """The run directory of the processes before us on this data directory; None: it is not there any more."""
+    try:
+        path = Path((data_dir / REMEMBERED).read_text())
+        return path if path.is_absolute() and path.stat().st_uid == os.geteuid() else None
+    except (OSError, ValueError):
+        return None
+
+
+def remember_run_dir(settings: Settings) -> None:
+    """Have processes that come later use it too, whatever their environment: for who looks elsewhere, no container
+    lives."""
+    if remembered_run_dir(settings.data_dir) == settings.run_dir:
+        return
+    fresh = settings.data_dir / f"{REMEMBERED}.{os.getpid()}"
+    try:
+        for directory in (settings.data_dir, settings.run_dir):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh.write_text(str(settings.run_dir))
+        fresh.rename(settings.data_dir / REMEMBERED)
+    except OSError:  # who makes a container says what is wrong
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+
+
 def load_settings(config: Config | None, environ: Mapping[str, str]) -> Settings:
     """Settings from a Jupyter configuration and an environment; BadInput names what is wrong."""
     try:
         traits = Syla(config=config or Config())
-        data_dir = environ.get("SYLA_HOME") or traits.data_dir or os.path.join(jupyter_data_dir(), "syla")
-        run_dir = Path(traits.run_dir) if traits.run_dir else default_run_dir(environ, os.geteuid())
+        home = environ.get("SYLA_HOME") or traits.data_dir or os.path.join(jupyter_data_dir(), "syla")
+        data_dir = Path(home).expanduser().resolve()  # a directory below it may be mounted: no links
+        run_dir = Path(traits.run_dir) if traits.run_dir else remembered_run_dir(data_dir)
+        run_dir = run_dir or default_run_dir(environ, os.geteuid())
         return Settings(
-            data_dir=Path(data_dir).expanduser().resolve(),  # a directory below it may be mounted: no links
+            data_dir=data_dir,
             run_dir=run_dir.expanduser().absolute(),
             limits=_limits(
                 environ.get("SYLA_MEMORY") or traits.memory,

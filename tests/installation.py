@@ -22,7 +22,7 @@ from syla_jupyter.config import default_run_dir, load_settings
 from syla_jupyter.workspaces.pool import pool_key
 
 POLL_SECONDS = 0.05
-END_SECONDS = 15.0  # for the engine to take a container down
+END_SECONDS = 30.0  # for the engine to take a container down
 
 
 def _servant(process: Path) -> bool:

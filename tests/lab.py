@@ -25,8 +25,8 @@ from .installation import Installation, wait_until
 TOKEN = "token-of-the-tests"
 MARKER = "a-secret-of-the-server"
 """Value of a variable of the server's environment that no kernel may see."""
-START_SECONDS = 60
-STOP_SECONDS = 30
+START_SECONDS = 120
+STOP_SECONDS = 60
 HEADERS = {"Authorization": f"token {TOKEN}"}
 
 

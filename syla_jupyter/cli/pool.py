@@ -6,8 +6,10 @@ import dataclasses
 import json
 import os
 import time
+from typing import Any
 
 import click
+from traitlets.config import Config
 
 from .. import app
 from ..model.errors import SylaError
@@ -69,24 +71,19 @@ def drain() -> None:
 @click.option("--size", type=int)
 @click.option("--ttl-seconds", type=float)
 @click.option("--memory-cap-bytes", type=int)
-def fill(size: int | None, ttl_seconds: float | None, memory_cap_bytes: int | None) -> None:
+@click.option("--spares", type=int)
+@click.option("--run-dir")
+def fill(**given: Any) -> None:
     """Make what is missing, then end: started in the background after a claim."""
     os.nice(19)
-    application = app.shared()
-    configured = application.settings.pool
-    settings = dataclasses.replace(
-        configured,
-        size=configured.size if size is None else size,
-        ttl_seconds=configured.ttl_seconds if ttl_seconds is None else ttl_seconds,
-        memory_cap_bytes=configured.memory_cap_bytes if memory_cap_bytes is None else memory_cap_bytes,
-    )
-    pool = Pool(data_dir=application.settings.data_dir, settings=settings, clock=application.clock)
+    application = app.shared(fill_config(**given))
+    pool, delay_seconds = application.pool, application.settings.pool.refill_delay_seconds
     with pool.refill_lock() as ours:
         if not ours:
             return
         failed: set[str] = set()
         while True:
-            _wait_for_quiet(pool, settings.refill_delay_seconds)
+            _wait_for_quiet(pool, delay_seconds)
             wanted = [(key, spec) for key, spec, _ in pool.missing() if key not in failed]
             if not wanted:
                 break
@@ -98,6 +95,22 @@ def fill(size: int | None, ttl_seconds: float | None, memory_cap_bytes: int | No
                 pool.missed(key, f"refill failed: {exc}")
         application.service.reconcile()
         pool.drop_stale_keys()
+
+
+def fill_config(
+    *,
+    size: int | None,
+    ttl_seconds: float | None,
+    memory_cap_bytes: int | None,
+    spares: int | None,
+    run_dir: str | None,
+) -> Config:
+    """What the process that asked was configured with."""
+    given = {"pool_size": size, "pool_ttl_seconds": ttl_seconds, "spares": spares, "run_dir": run_dir}
+    given["pool_memory"] = None if memory_cap_bytes is None else str(memory_cap_bytes)
+    config = Config()
+    config.Syla.update({name: value for name, value in given.items() if value is not None})
+    return config
 
 
 def _wait_for_quiet(pool: Pool, delay_seconds: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -186,9 +186,3 @@ def changed(record: WorkspaceRecord, as_json_wanted: bool, now: float, line: str
 def level_words(level: str) -> str:
     words = {"running": "ran already", "thawed": "thawed, with its variables", "restarted": "started anew"}
     return {**words, "recovered": "brought back from the archive, and started anew"}[level]
-
-
-def execution_json(execution: Any) -> Mapping[str, Any]:
-    given = dataclasses.asdict(execution)
-    given["started_at"] = rfc3339(execution.started_at)
-    return given

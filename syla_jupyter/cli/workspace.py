@@ -14,7 +14,6 @@ import click
 from .. import app
 from ..metadata.base import PAGE_MAX, SORTS, Query
 from ..model.errors import BadInput, SylaError
-from ..model.policy import Policy
 from ..model.record import State
 from ..model.workspace import Network, WorkspaceType
 from ..workspaces import repl
@@ -25,8 +24,9 @@ from ..workspaces.variables import restored
 from . import choosing, copies, shown
 from .clone import checked_url, clone, clone_command
 from .deletion import delete
+from .described import Described, described_options
 from .progress import watched
-from .words import changed_limits, changed_policy, parse_labels, parse_seconds, printable
+from .words import parse_seconds, printable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -40,26 +40,6 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 execution_option = click.option(
     "--execution", metavar="ID", help="Only if this is its container still (`show` names it); empty: it has none."
 )
-
-
-def described_options(command: Command) -> Command:
-    """What can be said of a workspace when it is made and later."""
-    for option in reversed(
-        [
-            click.option("--cpus", metavar="CORES", help="Such as 0.5 or 2."),
-            click.option("--memory", metavar="SIZE", help="Such as 512m or 4g."),
-            click.option("--disk", metavar="SIZE", help="Such as 20g."),
-            click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="May be given several times."),
-            click.option("--ttl", metavar="TIME", help="How long it lives, such as 2h or 7d; never."),
-            click.option("--idle", metavar="TIME", help="Suspended after this long without activity; never."),
-            click.option("--archive-after", metavar="TIME", help="Archived after being suspended this long; never."),
-            click.option("--retention", metavar="TIME", help="Deleted after being archived this long; never."),
-            click.option("--snapshot-every", metavar="TIME", help="Saved this often while it is used; never."),
-            click.option("--persist-on-exit/--no-persist-on-exit", default=None, help="Archived when its TTL ends."),
-        ]
-    ):
-        command = option(command)
-    return command
 
 
 @group.command()
@@ -77,16 +57,7 @@ def create(
     kind: str,
     template: str | None,
     network: str | None,
-    cpus: str | None,
-    memory: str | None,
-    disk: str | None,
-    labels: tuple[str, ...],
-    ttl: str | None,
-    idle: str | None,
-    archive_after: str | None,
-    retention: str | None,
-    snapshot_every: str | None,
-    persist_on_exit: bool | None,
+    described: Described,
     root: str | None,
     url: str | None,
     use_it: bool,
@@ -104,9 +75,9 @@ def create(
         type=type,
         template=template,
         network=None if network is None else Network(network),
-        limits=changed_limits(settings.limits[type], cpus=cpus, memory=memory, disk=disk),
-        policy=_policy(settings.policies[type], ttl, idle, archive_after, retention, snapshot_every, persist_on_exit),
-        labels=parse_labels("--label", labels),
+        limits=described.new_limits(settings.limits[type]),
+        policy=described.new_policy(settings.policies[type]),
+        labels=described.new_labels(),
     )
     if use_it:
         choosing.use(application, record)
@@ -244,27 +215,19 @@ def use(name: str | None, nothing: bool) -> None:
 @json_option
 def set_values(
     name: str,
-    cpus: str | None,
-    memory: str | None,
-    disk: str | None,
-    labels: tuple[str, ...],
-    ttl: str | None,
-    idle: str | None,
-    archive_after: str | None,
-    retention: str | None,
-    snapshot_every: str | None,
-    persist_on_exit: bool | None,
+    described: Described,
     unlabel: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Change limits (of a running container too), times and labels."""
     application = app.shared()
     record = choosing.named(application, name)
-    limits = changed_limits(record.limits, cpus=cpus, memory=memory, disk=disk)
-    policy = _policy(record.policy, ttl, idle, archive_after, retention, snapshot_every, persist_on_exit)
     kept = {key: value for key, value in record.labels.items() if key not in unlabel}
-    kept.update(parse_labels("--label", labels))
-    changes: dict[str, Any] = {"limits": limits, "policy": policy, "labels": kept}
+    changes: dict[str, Any] = {
+        "limits": described.new_limits(record.limits),
+        "policy": described.new_policy(record.policy),
+        "labels": {**kept, **described.new_labels()},
+    }
     changes = {field: value for field, value in changes.items() if value != getattr(record, field)}
     if changes:
         record = application.registry().change(record.id, version=record.version, **changes)
@@ -363,17 +326,3 @@ def recover(name: str, root: str | None, force: bool, partial: bool, as_json: bo
 
 for command in (delete, clone_command, copies.clone, copies.export, copies.import_command):
     group.add_command(command)
-
-
-def _policy(
-    policy: Policy,
-    ttl: str | None,
-    idle: str | None,
-    archive: str | None,
-    retention: str | None,
-    snapshot: str | None,
-    persist: bool | None,
-) -> Policy:
-    given = {"--ttl": ttl, "--idle": idle, "--archive-after": archive, "--retention": retention}
-    policy = changed_policy(policy, {**given, "--snapshot-every": snapshot})
-    return policy if persist is None else dataclasses.replace(policy, ttl_ends_in_delete=not persist)

@@ -1,7 +1,7 @@
 """What there is to give, and how much of it one may have. CPU is in cores, memory in bytes.
 
-Limits are what containers *may* use. Processor time that several want is shared, so its limits may add up to more than
-there is; memory that several want ends processes, so its limits may not.
+Limits are what containers *may* use, and most use a part of it: what all limits add up to may be more than there is.
+How much more is in the capacity: cores have their factor beside them, memory has it in it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class Capacity:
 
     cpus: float
     memory_bytes: int
-    """For all workspaces together; what the host needs itself is not in it."""
+    """The memory limits of all workspaces may add up to this."""
     cpu_overcommit: float = 4.0
     """The CPU limits of all workspaces may add up to this many times the cores."""
 

@@ -155,8 +155,9 @@ class AgentClient:
                     self._receive(message)
         except (OSError, ProtocolError):
             pass
-        self._lose()
-        self._socket.close()  # here only, whoever let go first: nobody else may still be reading from it
+        finally:  # whatever went wrong: nobody waits for an answer that nobody reads
+            self._lose()
+            self._socket.close()  # here only, whoever let go first: nobody else may still be reading from it
 
     def _receive(self, message: Event) -> None:
         if "event" in message:
@@ -170,8 +171,8 @@ class AgentClient:
         if message.get("ok") is True:
             future.set_result(message)
         else:
-            error = AgentRefused(f"{str(message.get('message'))[:1000]}")
-            error.code = str(message.get("code"))[:100]  # type: ignore[misc]
+            error = AgentRefused(shown(message.get("message"))[:1000])
+            error.code = shown(message.get("code"))[:100]  # type: ignore[misc]
             future.set_exception(error)
 
     def _lose(self) -> None:
@@ -202,6 +203,11 @@ def wait_for_agent(path: Path, *, timeout: float, gone: Callable[[], bool], **ar
         if time.monotonic() > until:  # noqa: TID251
             raise AgentTimeout(f"the agent did not listen within {timeout:g} s")
         time.sleep(0.002)
+
+
+def shown(said: object) -> str:
+    """The agent's words in one line that a terminal or a log shows and does not obey."""
+    return "".join(c if c.isprintable() else " " for c in str(said))
 
 
 def _timeval(seconds: int) -> bytes:

@@ -45,7 +45,7 @@ class Runtime(Protocol):
         """Bring a container that started with more down to its limit."""
 
     def change_limits(self, container_id: str, limits: Limits) -> None:
-        """Give a running container other limits of CPU, memory and processes; sizes of file systems stay."""
+        """Give a running container other limits of CPU and memory; the others stay until it is started again."""
 
     def freeze(self, container_id: str) -> None:
         """Stop every process of a container where it is; memory, sockets and connections stay. No error when frozen.
@@ -57,7 +57,7 @@ class Runtime(Protocol):
         """Let a frozen container go on; no error when it runs. `WorkspaceLost` when it is gone."""
 
     def remove(self, container_id: str) -> None:
-        """Kill and remove; no error when it is already gone."""
+        """Kill and remove: it is gone when this returns, and when it was before."""
 
     def find(self, labels: Mapping[str, str]) -> list[ContainerInfo]:
         """Containers, in any state, that carry all the labels."""

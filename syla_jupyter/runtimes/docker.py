@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import docker
 
 API_SECONDS = 60
+REMOVAL_SECONDS = 30
 BRIDGE = "syla0"
 
 
@@ -138,10 +139,22 @@ class DockerRuntime:
         except docker.errors.NotFound:
             pass
         except docker.errors.APIError as exc:
-            if exc.status_code != 409:  # "removal already in progress"
+            if exc.status_code != 409:
                 raise translate(exc, doing="remove a container") from exc
+            self._await_removal(container_id)
         except SylaError:
             raise
+        except Exception as exc:
+            raise translate(exc, doing="remove a container") from exc
+
+    def _await_removal(self, container_id: str) -> None:
+        """It was killed, and the engine is at removing it already (`AutoRemove`): who removes it finds it gone."""
+        import docker.errors
+
+        try:
+            self.client().api.wait(container_id, timeout=REMOVAL_SECONDS, condition="removed")
+        except docker.errors.NotFound:
+            pass
         except Exception as exc:
             raise translate(exc, doing="remove a container") from exc
 

@@ -1,6 +1,6 @@
 """Kernel images: their names, and how they are made.
 
-A reference is `syla-<template>:<12 hex>`, the digits a hash of everything the image is made from; see image_name).
+A reference is `syla-<template>:<12 hex>`, the digits a hash of everything the image is made from (`image_name`).
 
 A build sends the engine one Dockerfile and a directory `host/` (requirements, pip settings, CA bundle) that
 only the thrown-away `build` stage sees. Its images carry the label `syla.build=<id of this build>` from their

@@ -24,7 +24,6 @@ from .handlers import Services, find
 from .routes import ONE, RESOURCE
 
 TOO_SLOW = 1013  # "try again later", RFC 6455 registry
-GONE = 1000
 INCOMING_MAX = 1024  # bytes
 
 

@@ -206,7 +206,7 @@ class SylaExtension(ExtensionApp):
                     log.warning("%s", note)
                 if not record.frozen:  # a suspended one is as fast, and stays so until somebody comes
                     application.service.settle(registry.open(record.id))
-        except SylaError as exc:
+        except (SylaError, OSError) as exc:
             log.warning("kernels cannot start yet: %s (`syla doctor` says more)", exc)
 
 

@@ -224,9 +224,9 @@ def list_templates(call: Call) -> Reply:
 
 
 def get_usage(call: Call) -> Reply:
-    mine = call.services.application.registry().catalog.owner
-    held = list(call.services.application.store().allocations())
-    return Reply(wire.Usage(mine=shown.held([a for a in held if a.owner == mine]), everybody=shown.held(held)))
+    registry = call.services.application.registry()
+    held, admission = list(call.services.application.store().allocations()), registry.admission
+    return Reply(shown.usage(held, registry.catalog.owner, admission.capacity, admission.quotas))
 
 
 def get_health(call: Call) -> Reply:

@@ -274,12 +274,3 @@ class WorkspaceKernelManager(AsyncMappingKernelManager):
             )
             kernel.executions = 0
         return dict(found)
-
-    def last_activity(self) -> Mapping[str, float]:
-        """By workspace id, when one of its kernels was last active: seconds since the epoch."""
-        latest: dict[str, float] = {}
-        for kernel in list(self._kernels.values()):
-            if kernel.workspace_id and kernel.execution_state != DEAD:
-                at = kernel.last_activity.timestamp()
-                latest[kernel.workspace_id] = max(at, latest.get(kernel.workspace_id, 0.0))
-        return latest

@@ -59,4 +59,4 @@ def protected(path: str) -> str:
         return ""
     if len(parsed.top) == 1:
         return f"{parsed.text}: this directory holds the workspaces. Use `syla workspace` to change what is in it"
-    return f"{parsed.text}: a workspace's directory. Use `syla workspace create|rename|archive|delete`"
+    return f"{parsed.text}: a workspace's directory. Use `syla workspace create|archive|delete`"

@@ -159,7 +159,7 @@ class CatchUp:
         control = self._control = Control(self._replay.kernel)
         try:
             await self._deliver(control, after)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as exc:
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as exc:
             log.warning("kernel %s: what it sends is no replay: %r", self._replay.kernel.kernel_id, exc)
         finally:
             control.close()

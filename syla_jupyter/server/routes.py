@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from . import handlers, running, snapshot_handlers, snapshot_wire, wire
+from . import handlers, running, snapshot_handlers, snapshot_wire, usage_wire, wire
 from .handlers import Call, Reply
 from .openapi import document
 
@@ -85,9 +85,10 @@ ROUTES: tuple[Route, ...] = (
           action="write", body=wire.ChangeWorkspace, answer=wire.Workspace, refusals=(404, 409, 412, *ENGINE),
           matches=True, tagged=True),
     Route("DELETE", ONE, handlers.delete_workspace, "Delete it for good; from the archive, or by force",
-          action="write", query=wire.DeleteQuery, status=204, refusals=(404, 409, *ENGINE)),
+          action="write", query=wire.DeleteQuery, status=204, refusals=(404, 409, *ENGINE), long=True),
     Route("POST", f"{ONE}/suspend", handlers.suspend_workspace, "Freeze it, or end its container",
-          action="write", body=wire.SuspendWorkspace, answer=wire.Workspace, refusals=(404, 409, *ENGINE), tagged=True),
+          action="write", body=wire.SuspendWorkspace, answer=wire.Workspace, refusals=(404, 409, *ENGINE),
+          tagged=True, long=True),
     Route("POST", f"{ONE}/resume", handlers.resume_workspace, "Have it running",
           action="write", body=wire.Nothing, answer=wire.ResumedWorkspace, refusals=(404, 409, *ENGINE),
           tagged=True, long=True),
@@ -141,7 +142,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "events", _socket, "Websocket: events of all your workspaces",
           query=wire.EventsQuery, status=101, refusals=(426, *STORE)),
     Route("GET", "templates", handlers.list_templates, "What workspaces can be made of", answer=wire.TemplateList),
-    Route("GET", "usage", handlers.get_usage, "What running workspaces hold", answer=wire.Usage, refusals=STORE),
+    Route("GET", "usage", handlers.get_usage, "What running workspaces hold, and how much there is",
+          answer=usage_wire.Usage, refusals=STORE),
     Route("GET", "openapi.json", _describe, "This description"),
     Route("GET", "healthz", handlers.get_health, "That the server answers", answer=wire.Health, public=True),
 )  # fmt: skip

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..metadata.base import Allocation
 from ..model.policy import Policy
+from ..model.quota import Capacity, Quotas
 from ..model.record import WorkspaceRecord
 from ..model.snapshot import Version
 from ..model.template import Template
@@ -19,7 +20,7 @@ from ..workspaces.execution import Execution
 from ..workspaces.inspection import Package, Variable
 from ..workspaces.lifecycle import allowed
 from ..workspaces.policies import due_action
-from . import snapshot_wire, wire
+from . import snapshot_wire, usage_wire, wire
 
 DEPTH_MAX = 100
 CACHED = 256  # different limits, or policies: nearly all workspaces share a few
@@ -72,8 +73,17 @@ def template(one: Template, *, default: str) -> wire.TemplateShown:
     )
 
 
-def held(allocations: list[Allocation]) -> wire.Held:
-    return wire.Held(
+def usage(allocations: Sequence[Allocation], owner: str, capacity: Capacity, quotas: Quotas) -> usage_wire.Usage:
+    return usage_wire.Usage(
+        mine=_held([a for a in allocations if a.owner == owner]),
+        everybody=_held(allocations),
+        offered=usage_wire.Offered(cpus=capacity.cpus_offered, memory_bytes=capacity.memory_bytes),
+        quotas=usage_wire.QuotasShown(**vars(quotas)),
+    )
+
+
+def _held(allocations: Sequence[Allocation]) -> usage_wire.Held:
+    return usage_wire.Held(
         workspaces=sum(a.workspaces for a in allocations),
         cpus=sum(a.cpus for a in allocations),
         memory_bytes=sum(a.memory_bytes for a in allocations),

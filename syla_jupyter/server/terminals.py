@@ -16,7 +16,6 @@ import asyncio
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,7 +26,6 @@ from traitlets import Integer
 from ..model.clock import Clock
 from ..model.errors import BadInput, BadPath, InsufficientResources, NameTaken
 from ..model.runtime import WORKSPACE_DIR
-from ..model.workspace import WorkspaceSpec
 from ..workspaces.live import LiveWorkspace, RunningProcess
 from .terminal_pty import Terminal
 
@@ -40,13 +38,6 @@ SIZE_VARIABLES = ("COLUMNS", "LINES")  # of the server's own terminal
 SHELL = 'cd -- "$1"; unset OLDPWD; [ -x /bin/bash ] && exec /bin/bash -l; exec /bin/sh'
 
 OpenWorkspace = Callable[[Path], tuple[LiveWorkspace, str]]
-
-
-@dataclass(frozen=True)
-class TerminalActivity:
-    terminals: int
-    last_output: float | None
-    """Seconds since the epoch; None: nothing was shown yet."""
 
 
 def host_directory(root: Path, cwd: str) -> Path:
@@ -151,18 +142,6 @@ class WorkspaceTerminalManager(TerminalManager):
 
     def new_terminal(self, **options: Any) -> Any:
         raise NotImplementedError("a terminal on the host")
-
-    def activity(self) -> dict[WorkspaceSpec, TerminalActivity]:
-        """What goes on in each workspace that has terminals."""
-        rows: dict[WorkspaceSpec, TerminalActivity] = {}
-        for terminal in self.terminals.values():
-            if terminal.process is None or terminal.process.exit is not None:
-                continue
-            spec = terminal.process.workspace.spec
-            row = rows.get(spec, TerminalActivity(0, None))
-            times = [time for time in (row.last_output, terminal.last_output) if time is not None]
-            rows[spec] = TerminalActivity(row.terminals + 1, max(times, default=None))
-        return rows
 
     def _pause_seconds(self) -> float:
         return PAUSE_SECONDS * len(self.terminals)

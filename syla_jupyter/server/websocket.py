@@ -131,7 +131,7 @@ class TellingWebsocketConnection(ZMQChannelsWebsocketConnection):
         self._unlimited = True
         try:
             self._forward("iopub", self.channels["iopub"], message)
-        except (ValueError, TypeError, KeyError, IndexError) as exc:
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError) as exc:
             log.warning("kernel %s: a kept message is not one: %s", self.kernel_id, type(exc).__name__)
         finally:
             self._unlimited = False
@@ -147,7 +147,7 @@ class TellingWebsocketConnection(ZMQChannelsWebsocketConnection):
         number = f"Up to {lines} lines of output are" if lines else "Some output is"
         try:
             parent = json.loads(parent_of(before))
-        except ValueError:
+        except (ValueError, RecursionError):
             parent = {}
         self.write_stderr(f"{number} missing here: too much was printed while nobody listened.", parent)
 

@@ -301,19 +301,6 @@ class TemplateList(Wire):
     templates: list[TemplateShown]
 
 
-class Held(Wire):
-    """By workspaces that run or are frozen: the sums of their limits."""
-
-    workspaces: int
-    cpus: float
-    memory_bytes: Bytes
-
-
-class Usage(Wire):
-    mine: Held
-    everybody: Held
-
-
 class Health(Wire):
     status: Literal["ok"]
 

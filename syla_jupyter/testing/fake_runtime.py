@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..model.errors import ImageMissing, StartFailed, WorkspaceLost
+from ..model.errors import EngineError, ImageMissing, StartFailed, WorkspaceLost
 from ..model.runtime import ContainerInfo, ContainerSpec, Mount, MountVia
 from ..model.workspace import Limits
 from ..runtimes.rundir import process_identity
@@ -48,6 +48,8 @@ class FakeRuntime:
         """Names of the methods called, in order."""
         self.limits: dict[str, Limits] = {}
         """By container id, as they were last given."""
+        self.refuses: set[str] = set()
+        """Ids of containers that this engine neither freezes nor gives other limits."""
         directory.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -90,11 +92,13 @@ class FakeRuntime:
     def change_limits(self, container_id: str, limits: Limits) -> None:
         self.calls.append("change_limits")
         self._running(container_id)
+        self._may(container_id)
         self.limits[container_id] = limits
 
     def freeze(self, container_id: str) -> None:
         self.calls.append("freeze")
         pid = self._running(container_id)
+        self._may(container_id)
         (self._directory / f"{container_id}.frozen").touch()
         _signal_tree(pid, signal.SIGSTOP)
 
@@ -169,6 +173,10 @@ class FakeRuntime:
             return int(row["pid"])
         self._forget(id)
         raise WorkspaceLost(f"container {id} has ended")
+
+    def _may(self, id: str) -> None:
+        if id in self.refuses:
+            raise EngineError(f"container {id} is refused", "This fake was told to")
 
     def _forget(self, id: str) -> None:
         for suffix in (".json", ".frozen"):

@@ -6,9 +6,9 @@ whose size is oldest is walked next. What grows fast is caught by the free space
 (`free_bytes`).
 
 The tree was written by the container. A directory is opened name by name beneath the root, no link is followed, no
-other file system entered, a file with several names counted once, and allocated blocks are what counts. A tree that is
-deeper or has more hard links than `DEPTH_MAX` and `LINKS_MAX` is not followed further: what is deeper is not counted,
-what has more links is counted again.
+other file system entered, a file with several names counted once, and allocated blocks are what counts. What it costs
+in memory is bounded: what is deeper than `DEPTH_MAX`, or in more directories than `PENDING_MAX` that wait to be looked
+into, is not counted; files with several names are counted again from the `LINKS_MAX`th on.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ..model.workspace import readable_bytes
 BLOCK_BYTES = 512  # st_blocks is in these, whatever the file system's are; stat(2)
 DEPTH_MAX = 128
 LINKS_MAX = 200_000
+PENDING_MAX = 50_000
 PAUSE_ENTRIES = 200
 """So often a walk can stand still."""
 BUDGET_SECONDS = 0.5
@@ -38,8 +39,6 @@ class Measured:
     bytes: int
     grown_bytes: int
     """Since the walk before; 0 at the first."""
-    seconds_since: float
-    """Between the two ends; 0 at the first."""
 
 
 class DiskMeter:
@@ -77,7 +76,7 @@ class DiskMeter:
         now = max(self._clock.monotonic(), 1e-9)
         before = self._last.get(id)
         self._last[id] = (now, total)
-        return Measured(total, 0, 0.0) if before is None else Measured(total, total - before[1], now - before[0])
+        return Measured(total, 0 if before is None else total - before[1])
 
 
 def walked(roots: Sequence[Path]) -> Iterator[int]:
@@ -94,7 +93,7 @@ def walked(roots: Sequence[Path]) -> Iterator[int]:
                 with os.scandir(fd) as entries:
                     for entry in entries:
                         size, below = _entry(entry, device, links)
-                        if below and len(names) < DEPTH_MAX:
+                        if below and len(names) < DEPTH_MAX and len(pending) < PENDING_MAX:
                             pending.append((*names, entry.name))
                         count, seen = count + size, seen + 1
                         if seen % PAUSE_ENTRIES == 0:

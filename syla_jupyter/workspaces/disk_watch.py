@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..model.clock import Clock
-from ..model.errors import Conflict, UnknownWorkspace
+from ..model.errors import Conflict, SylaError, UnknownWorkspace
 from ..model.record import State, WorkspaceRecord
 from ..model.workspace import MIB, readable_bytes
 from .disk import DiskMeter, Measured, free_bytes
@@ -60,7 +60,7 @@ class DiskWatch:
         measured = self._meter.measure(wanted, None if low is None else FLOOR_BUDGET_SECONDS)
         done: list[str] = []
         for id, found in measured.items():
-            with contextlib.suppress(Conflict, UnknownWorkspace):  # somebody is at it: the next time
+            with leaving_others_alone(records[id]):
                 done += self._judge(self._registry.note_disk(id, found.bytes), found)
         if low is not None:
             done += self._make_room(low, records, measured)
@@ -113,7 +113,7 @@ class DiskWatch:
                 f"this machine's disk is nearly full ({readable_bytes(free)} free), and it grew by "
                 f"{readable_bytes(grown)}. Delete files, then resume it"
             )
-            with contextlib.suppress(Conflict, UnknownWorkspace):
+            with leaving_others_alone(records[id]):
                 if records[id].state is State.ACTIVE:
                     done += self._suspend(records[id], reason)
         return done
@@ -125,3 +125,14 @@ class DiskWatch:
         line = f"workspace {record.name!r}: suspended, {reason}"
         log.warning("%s", line)
         return [line]
+
+
+@contextlib.contextmanager
+def leaving_others_alone(record: WorkspaceRecord) -> Iterator[None]:
+    """What goes wrong with one is tried again at the next sweep, and keeps nobody from the others."""
+    try:
+        yield
+    except (Conflict, UnknownWorkspace):
+        pass  # somebody is at it
+    except SylaError as exc:
+        log.warning("workspace %s is left for the next time: %s", record.name, exc)

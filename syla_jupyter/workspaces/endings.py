@@ -59,6 +59,8 @@ class Endings(Held):
             try:
                 self._save_all(vault, record, reason, details, watch)
                 vault.register(after)
+                # Left by who died when all of a recovery but this was done: what is here is the workspace's own.
+                self._places.unmark_recovering(record)
                 self._reach("archive", "saved")
                 ended, record = record.execution, self._store.replace(after)
             except BaseException:

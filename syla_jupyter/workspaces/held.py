@@ -46,7 +46,7 @@ class Held:
         admission: Admission | None = None,
     ) -> None:
         self.catalog = catalog
-        self._admission = admission or host_admission(settings)
+        self.admission = admission or host_admission(settings)
         self._store, self._containers = store, containers
         self._engine = Engine(runtime, settings.run_dir)
         self._settings, self._places, self._clock, self._reach = settings, places, clock, reach

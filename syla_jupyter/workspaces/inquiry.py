@@ -16,6 +16,7 @@ from ..runtimes.agent_client import AgentClient, Event
 from ..runtimes.rundir import RunDir
 from . import repl
 from .activity import Signals
+from .live import listed
 from .registry import Registry
 
 ASK_SECONDS = 2.0
@@ -46,8 +47,8 @@ class Inquiry:
             return Signals()
 
     def _judge(self, record: WorkspaceRecord, known: set[str], agent: AgentClient) -> Signals:
-        said = agent.call("processes", timeout=ASK_SECONDS).get("running")
-        others = [id for id in said if isinstance(id, str) and id not in known] if isinstance(said, list) else []
+        said = listed(agent.call("processes", timeout=ASK_SECONDS), "running", str)
+        others = [id for id in said if id not in known]
         commands = sum(id.startswith(COMMAND) for id in others)
         kernels = len(others) - commands
         if not kernels:

@@ -6,24 +6,26 @@ so asking whether a kernel lives costs nothing and never reaches the engine.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..model.errors import AgentError, AgentRefused, BadPath, WorkspaceLost
 from ..model.runtime import WORKSPACE_DIR, ContainerInfo, Exit
 from ..model.workspace import MIB, WorkspaceSpec, readable_bytes
-from ..runtimes.agent_client import AgentClient, Event
+from ..runtimes.agent_client import AgentClient, Event, shown
 from ..runtimes.control_groups import is_frozen, memory_limit_bytes
 from ..runtimes.rundir import RunDir
 from .variables_due import Due, variables_key
 
 log = logging.getLogger("syla.workspaces")
+T = TypeVar("T")
 SESSION_NAME = "JPY_SESSION_NAME"
 KERNEL = "kernel-"
 NOTES_MAX = 20  # lines a container may cause in our log
@@ -183,8 +185,7 @@ class LiveWorkspace:
 
     def saved_kernels(self) -> list[tuple[str, dict[str, str]]]:
         """(slot, what was noted of it) of the kernels that run and can save their variables, whoever started them."""
-        said = self.agent.call("processes").get("running")
-        running = {id for id in said if isinstance(id, str)} if isinstance(said, list) else set()
+        running = set(listed(self.agent.call("processes"), "running", str))
         found = []
         for path in sorted((self.run.path / "h").glob(f"{KERNEL}*")):
             noted = self.run.noted(path.name)
@@ -203,8 +204,8 @@ class LiveWorkspace:
             if known is None:
                 self._processes[process.id] = process  # before the question: no exit event may fall between
         answer = self.agent.call("processes")
-        if process.id not in (answer.get("running") or []):
-            ended = [e for e in answer.get("ended") or [] if isinstance(e, dict) and e.get("process") == process.id]
+        if process.id not in listed(answer, "running", str):
+            ended = [event for event in listed(answer, "ended", dict) if event.get("process") == process.id]
             self._end(process, _exit_of(ended[-1]) if ended else Exit(detail="it ended while nobody watched"))
         return process, noted["key"].encode("ascii")
 
@@ -278,8 +279,14 @@ class LiveWorkspace:
 
     def _end(self, process: RunningProcess, ended: Exit) -> None:
         self._forget(process)
-        if not process.done.done():
+        with contextlib.suppress(InvalidStateError):  # it was told already: here and in the agent's words at once
             process.done.set_result(ended)
+
+
+def listed(answer: Event, name: str, kind: type[T]) -> list[T]:
+    """What an answer of the agent, which may be anything, lists under that name."""
+    given = answer.get(name)
+    return [one for one in given if isinstance(one, kind)] if isinstance(given, list) else []
 
 
 def _signal_name(number: int) -> str:
@@ -298,5 +305,5 @@ def _exit_of(event: Event) -> Exit:
         code=code if isinstance(code, int) else None,
         signal=number if isinstance(number, int) else None,
         out_of_memory=event.get("out_of_memory") is True,
-        detail=" ".join(str(event.get("detail") or "").split())[-500:],
+        detail=" ".join(shown(event.get("detail") or "").split())[-500:],
     )

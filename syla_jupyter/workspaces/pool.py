@@ -80,7 +80,7 @@ class Pool:
         os.utime(file, (now, now))
 
     def take(self, key: str) -> Iterator[Ready]:
-        """Ready containers, oldest first, each already ours alone when it is given; the caller drops the dead."""
+        """Ready containers, each already ours alone when it is given; the caller drops the dead."""
         directory = self._dir / key / "ready"
         try:
             names = sorted(directory.iterdir(), key=lambda p: p.name)

@@ -148,9 +148,14 @@ class Registry(Rewinding):
             )
             if limits is None or not record.execution:
                 record = self._store.replace(after)
-            else:  # the record says no before the container has more; and not more than the container has
-                record = self._store.replace(after, admit=lambda others: self._admission.check(after, limits, others))
-                self._engine.change_limits(record, limits)
+            else:  # the record says no before the container has more
+                before = record
+                record = self._store.replace(after, admit=lambda others: self.admission.check(after, limits, others))
+                try:
+                    self._engine.change_limits(record, limits)
+                except BaseException:  # nor does it say what the container has not
+                    self._store.replace(dataclasses.replace(before, version=record.version))
+                    raise
         return self._changed("change", record, began)
 
     def warn(self, id: str, *, version: int, reason: str) -> WorkspaceRecord:
@@ -229,10 +234,10 @@ class Registry(Rewinding):
 
     def _start(self, record: WorkspaceRecord) -> tuple[WorkspaceRecord, LiveWorkspace]:
         def fits(others: Sequence[Allocation]) -> None:
-            self._admission.check(record, record.limits, others)
+            self.admission.check(record, record.limits, others)
 
         check_free((record.files.parent, self._places.home(record)), self._settings.disk_floor_bytes)
-        with self._admission.starting(record, self._store.allocations) as recording:
+        with self.admission.starting(record, self._store.allocations) as recording:
             self._places.make(record)
             live = self._containers.start(record.spec(self._places.home(record)))
             try:

@@ -53,11 +53,14 @@ class Client:
 
 
 def warm_client(lab: Lab) -> Client:
-    """Once the server has its default workspace."""
+    """Once the server has started its default workspace, of which events tell."""
     client = Client(lab)
-    wait_until(
-        lambda: client.call("GET", "workspaces/default?no_track_activity=1").ok, SECONDS, "the default workspace"
-    )
+
+    def runs() -> bool:
+        answer = client.call("GET", "workspaces/default?no_track_activity=1")
+        return answer.ok and answer.json()["state"] == "active"
+
+    wait_until(runs, SECONDS, "the default workspace runs")
     return client
 
 

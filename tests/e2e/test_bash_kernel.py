@@ -61,7 +61,7 @@ async def test_interrupt(lab_server: Lab) -> None:
         cell = await notebook.begin("touch started; sleep 100")
         await wait_until_async((lab_server.root / "started").exists, 30, "the command's start")
         await notebook.post("interrupt")
-        await cell.ended(5)
+        await cell.ended(20)
         assert await run(notebook, "echo $((x + 1))") == "42\n"
 
 
@@ -104,4 +104,4 @@ def test_a_container_is_kept_ready(bash_kernel: str, idle_after: Installation, h
 
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("echo hi")])
     nbclient.NotebookClient(notebook, kernel_name=KERNEL).execute()
-    wait_until(ready, 40, "a container of the Bash template in the pool")
+    wait_until(ready, 90, "a container of the Bash template in the pool")

@@ -59,7 +59,7 @@ def terminal(module: str, *arguments: str, exit_code: int) -> Iterator[pexpect.s
     child = pexpect.spawn(sys.executable, command, encoding="utf-8", timeout=SECONDS, dimensions=(40, 120))
     try:
         yield child
-        child.expect(pexpect.EOF, timeout=20)
+        child.expect(pexpect.EOF)
     finally:
         child.close(force=True)
     assert (child.exitstatus, child.signalstatus) == (exit_code, None)

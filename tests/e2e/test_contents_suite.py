@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import jupyter_server
 import pytest
+
+from tests.e2e.upstream import OPTIONS, deselected, pip, unpacked
 
 SECONDS = 600
 DESELECTED = Path(__file__).with_name("contents_deselected.txt")
@@ -30,57 +31,20 @@ filemanager.AsyncFileContentsManager = largefilemanager.AsyncLargeFileManager = 
 handlers.AuthenticatedFileHandler = WorkspaceFileHandler
 """
 THE_PLAIN_ONE = "(FileContentsManager and not AsyncFileContentsManager) or contents_manager0 or contents_manager1"
-# pytest-asyncio would compete with pytest_jupyter, which runs the coroutines here.
-OPTIONS = (
-    "-p",
-    "no:asyncio",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "ours",
-    "-c",
-    "pyproject.toml",
-    "-q",
-    "-ra",
-    "--timeout=60",
-)
-
-
-def deselected() -> dict[str, str]:
-    """Node id -> reason."""
-    lines = [line.strip() for line in DESELECTED.read_text().splitlines()]
-    rows = [line.partition("  # ") for line in lines if line and not line.startswith("#")]
-    return {name: reason for name, _, reason in rows}
-
-
-def pip(*arguments: str, cwd: Path) -> None:
-    command = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", *arguments]
-    ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
-    if ended.returncode:
-        pytest.skip(f"jupyter_server's tests cannot be had: pip {arguments[0]}: {ended.stderr.strip()[-500:]}")
 
 
 @pytest.fixture(scope="module")
 def suite(session_dir: Path) -> Path:
     """A directory with the tests of the installed version, ready to be run; the package itself is taken out."""
-    directory = session_dir / "contents-suite"
-    directory.mkdir()
-    pip("download", "--no-deps", "--no-binary", ":all:", f"jupyter_server=={jupyter_server.__version__}", cwd=directory)
-    (archive,) = directory.glob("jupyter_server-*.tar.gz")
-    safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.2, Debian 12's, has none
-    with tarfile.open(archive) as opened:
-        opened.extractall(directory, **safely)
-    unpacked = directory / archive.name.removesuffix(".tar.gz")
-    assert (unpacked / "tests" / "services" / "contents").is_dir(), "the source distribution has no tests any more"
-    (unpacked / "jupyter_server").rename(directory / "not_imported")
-    pip("install", "--no-deps", "--target", str(unpacked), "pytest_jupyter", cwd=directory)
-    (unpacked / "ours.py").write_text(PLUGIN)
-    return unpacked
+    found = unpacked(session_dir / "contents-suite", "jupyter_server", jupyter_server.__version__)
+    pip("install", "--no-deps", "--target", str(found), "pytest_jupyter", cwd=found)
+    (found / "ours.py").write_text(PLUGIN)
+    return found
 
 
 def test_every_deselection_has_a_reason() -> None:
     """A test that is left out is left out for a reason that is written down."""
-    for name, reason in deselected().items():
+    for name, reason in deselected(DESELECTED).items():
         assert name.startswith("tests/"), name
         assert len(reason) > 20, name
 
@@ -89,12 +53,13 @@ def test_every_deselection_has_a_reason() -> None:
 def test_suite(suite: Path) -> None:
     """All tests of these files pass but those that are deselected, and each of these exists."""
     environ = {**os.environ, "HOME": str(suite.parent), "PYTHONPATH": str(suite)}
-    command = [sys.executable, "-m", "pytest", *OPTIONS, "-o", "addopts=", "-o", "log_cli=false"]
+    command = [sys.executable, "-m", "pytest", *OPTIONS, "-p", "ours", "--timeout=60"]
+    command += ["-o", "addopts=", "-o", "log_cli=false"]
     command += ["-k", f"not ({THE_PLAIN_ONE})", *FILES]
     listed = subprocess.run([*command, "--collect-only"], cwd=suite, env=environ, capture_output=True, text=True)
-    for node in deselected():
+    for node in deselected(DESELECTED):
         assert node in listed.stdout, f"{node} does not exist (any more)\n{listed.stderr[-2000:]}"
     assert listed.stdout.count("::") > 200, listed.stdout[-2000:]
-    command += [f"--deselect={node}" for node in deselected()]
+    command += [f"--deselect={node}" for node in deselected(DESELECTED)]
     ended = subprocess.run(command, cwd=suite, env=environ, capture_output=True, text=True, timeout=SECONDS)
     assert ended.returncode == 0, f"{ended.stdout[-20_000:]}\n{ended.stderr[-2000:]}"

@@ -16,20 +16,8 @@ import pytest
 
 from syla_jupyter.model.errors import StartFailed
 from syla_jupyter.model.template import Template
-from syla_jupyter.runtimes.docker_errors import translate
 from syla_jupyter.runtimes.images import LABEL_BUILD, LABEL_TEMPLATE, Images
 from syla_jupyter.runtimes.templates import Templates
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Any]:
-    try:
-        client = docker.from_env()
-        client.ping()
-    except Exception as exc:
-        pytest.skip(f"needs a Docker engine: {translate(exc, doing='run image tests')}")
-    yield client
-    client.close()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from tests.conftest import StartLab
 from tests.installation import wait_until, wait_until_async
 from tests.lab import Lab, Notebook
 
-INTERRUPT_SECONDS = 2.0
+INTERRUPT_SECONDS = 15.0  # what is interrupted would take 100 s, or for ever
 RESTART_SECONDS = 20.0  # Jupyter looks every 3 s whether a kernel lives
 
 
@@ -31,11 +30,16 @@ async def interrupted(notebook: Notebook, code: str, started: Path) -> str:
     """Run `code` until the file `started` is there, interrupt it; its error."""
     cell = await notebook.begin(code)
     await wait_until_async(started.exists, 30, f"{started} made by the cell")
-    asked = time.monotonic()
     await notebook.post("interrupt")
     await cell.ended(INTERRUPT_SECONDS)
-    assert time.monotonic() - asked < INTERRUPT_SECONDS
     return cell.messages("error")[0]["content"]["ename"]
+
+
+async def gone(notebook: Notebook, pid: str) -> None:
+    """What was killed is no process any more once it was reaped."""
+    async with asyncio.timeout(20):
+        while await notebook.value(f"__import__('os').path.exists('/proc/{pid.strip()}')") != "False":
+            pass
 
 
 async def restarted(notebook: Notebook) -> None:
@@ -98,7 +102,7 @@ async def test_input_is_asked_for(lab_server: Lab) -> None:
     ],
 )
 async def test_interrupt(lab_server: Lab, code: str) -> None:
-    """An interrupt ends whatever a cell does within two seconds, and the kernel goes on."""
+    """An interrupt ends whatever a cell does, and the kernel goes on."""
     started = lab_server.root / "started"
     started.unlink(missing_ok=True)
     async with lab_server.notebook() as notebook, gone_on(notebook):
@@ -112,8 +116,7 @@ async def test_interrupt_of_a_child_process(lab_server: Lab) -> None:
     code = "import subprocess; subprocess.run(['sh', '-c', 'echo $$ > new; mv new child; exec sleep 100'])"
     async with lab_server.notebook() as notebook, gone_on(notebook):
         assert await interrupted(notebook, code, started) == "KeyboardInterrupt"
-        alive = f"__import__('os').path.exists('/proc/{started.read_text().strip()}')"
-        assert await notebook.value(alive) == "False"
+        await gone(notebook, started.read_text())
 
 
 # -- restarts ----------------------------------------------------------------------------------------------------
@@ -137,7 +140,7 @@ async def test_restart_of_a_busy_kernel(lab_server: Lab) -> None:
         await notebook.begin(code)
         await wait_until_async(lambda: started.exists() and started.read_text(), 30, "the cell's start")
         await notebook.post("restart")
-        assert await notebook.value(f"__import__('os').path.exists('/proc/{started.read_text()}')") == "False"
+        await gone(notebook, started.read_text())
 
 
 async def test_restart_after_a_crash(lab_server: Lab) -> None:
@@ -207,7 +210,7 @@ async def test_shutdown(lab_server: Lab) -> None:
         assert status == 204
         _, kernels = await lab_server.fetch("/api/kernels")
         assert [kernel["id"] for kernel in kernels] == [a.kernel_id]
-        assert await a.value(f"__import__('os').path.exists('/proc/{started.read_text()}')") == "False"
+        await gone(a, started.read_text())
 
 
 # -- the rest of the protocol ------------------------------------------------------------------------------------

@@ -142,7 +142,7 @@ async def test_an_ended_server(start_lab: StartLab, ending: signal.Signals) -> N
         assert await notebook.value("1 + 1") == "2"
     assert lab.installation.containers()
     lab.stop(ending)
-    wait_empty(lab.installation.processes, 5, "a process of the server")
+    wait_empty(lab.installation.processes, 20, "a process of the server")
     assert not list(lab.log.parent.glob("runtime/kernel-*.json"))
     ended: Callable[[], bool] = lambda: not lab.installation.containers()  # noqa: E731
     wait_until(ended, LEASE_SECONDS + 10, "the end of the containers")
@@ -151,4 +151,4 @@ async def test_an_ended_server(start_lab: StartLab, ending: signal.Signals) -> N
     application.registry().finish()  # as the next server does
     application.service.reconcile()
     application.store().close()
-    lab.installation.assert_nothing_left(1)
+    lab.installation.assert_nothing_left()

@@ -19,19 +19,24 @@ from tornado.httpclient import HTTPClientError
 
 from syla_jupyter import app
 from syla_jupyter.config import load_settings
+from syla_jupyter.server.kernels import STOP_SECONDS
 from tests.conftest import StartLab
 from tests.installation import wait_until_async
 from tests.lab import MARKER, TOKEN, Cell, Lab, Notebook
 
 RESTART_SECONDS = 20.0
-PRINTING = """
-import time
-for number in range(10_000):
+MEANWHILE = 10_000
+PRINTING = f"""
+import os, time
+for number in range(2000 + {MEANWHILE}):
     print(number)
     if number % 100 == 0: time.sleep(0.03)
+    while number == 2000 and not os.path.exists('gone'): time.sleep(0.01)
 open('printed', 'w').close()
 """
+"""Goes on with most of it once the server has gone."""
 ADOPT_SECONDS = 3.0  # for ten kernels on a busy machine; 0.1 s on an idle one
+AT_ONCE_SECONDS = 20.0  # for what would otherwise wait a minute for the kernel
 
 
 class House:
@@ -96,10 +101,20 @@ async def dead(lab: Lab, before: dict[str, Any]) -> str:
         async with lab.connected(before):
             pass
     assert refused.value.code == 410
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < AT_ONCE_SECONDS
     status, model = await lab.fetch(f"/api/kernels/{kernel['id']}")
     assert (status, model["execution_state"]) == (200, "dead")
     return str(model["reason"])
+
+
+async def idle(lab: Lab, *kernels: dict[str, Any]) -> None:
+    """Return when they are known to be: the server hears of it beside the page, and of an adopted one when it answers."""
+    wanted = {kernel["id"] for kernel in kernels}
+    async with asyncio.timeout(30):
+        while True:
+            _, found = await lab.fetch("/api/kernels")
+            if wanted <= {kernel["id"] for kernel in found if kernel["execution_state"] == "idle"}:
+                return
 
 
 def lines(notebook: Notebook) -> list[int]:
@@ -172,18 +187,21 @@ async def test_a_page_finds_its_kernel_again(house: House, ending: signal.Signal
         await before.until(lambda: len(lines(before)) > 1000, 30, "a part of the output")
         active = last_activity(await same(house.lab, session))
         house.lab.stop(ending)
+    (house.lab.root / "gone").touch()
     await wait_until_async((house.lab.root / "printed").exists, 60, "the cell's end")
-    (house.lab.root / "printed").unlink()
+    for name in ("gone", "printed"):
+        (house.lab.root / name).unlink()
 
     lab = house.again(None)
     now = await same(lab, session)
-    assert now["kernel"]["execution_state"] == "idle"
+    await idle(lab, now["kernel"])
     assert now["kernel"]["connections"] == 0
     assert abs((last_activity(now) - active).total_seconds()) < 61  # noted once a minute; it began after that
     async with lab.connected(session) as notebook:
         await notebook.send("kernel_info_request", {})  # as every page does first
         await Cell(notebook, cell.id).ended()
-        assert lines(before) + lines(notebook) == list(range(10_000))
+        assert len(lines(notebook)) >= MEANWHILE - 1
+        assert lines(before) + lines(notebook) == list(range(2000 + MEANWHILE))
         assert await notebook.value("x") == "42"
         cell = await notebook.begin("open('running', 'w')\nwhile True: pass")
         await wait_until_async((lab.root / "running").exists, 30, "the cell's start")
@@ -212,12 +230,10 @@ async def test_a_busy_kernel(house: House) -> None:
     assert (await same(lab, session))["kernel"]["execution_state"] == "busy"
     began = time.monotonic()
     async with lab.connected(session) as notebook:
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < AT_ONCE_SECONDS
         (lab.root / "go").touch()
         assert await notebook.value("x") == "43"
-
-        await notebook.until(lambda: notebook.messages[-1]["content"].get("execution_state") == "idle", 10, "its end")
-        assert (await same(lab, session))["kernel"]["execution_state"] == "idle"
+        await idle(lab, session["kernel"])
     await end(lab, session)
 
 
@@ -237,7 +253,7 @@ async def test_ten_kernels(house: House) -> None:
     assert await lab.fetch("/api/sessions") == (200, [])
     _, kernels = await lab.fetch("/api/kernels")
     assert {kernel["id"] for kernel in kernels} == {session["kernel"]["id"] for session in sessions}
-    assert {kernel["execution_state"] for kernel in kernels} == {"idle"}
+    await idle(lab, *kernels)
     seconds = float(lab.log.read_text().rpartition("kernels of the server before this one in ")[2].split()[0])
     print(f"adopted in {seconds:.3f} s")
     assert seconds < ADOPT_SECONDS
@@ -279,7 +295,7 @@ async def test_what_ended_while_no_server_ran(house: House) -> None:
 
     lab = house.again(None)
     assert "9 (SIGKILL)" in await dead(lab, sessions[0])
-    assert (await same(lab, sessions[1]))["kernel"]["execution_state"] == "idle"
+    await idle(lab, sessions[1]["kernel"])
     lab.stop(signal.SIGKILL)
     container(lab).kill()
 
@@ -293,7 +309,7 @@ async def test_what_ended_while_no_server_ran(house: House) -> None:
     for session in sessions:
         async with lab.connected(session) as notebook:
             assert "NameError" in (await notebook.run("x")).text
-        assert (await same(lab, session))["kernel"]["execution_state"] == "idle"
+        await idle(lab, session["kernel"])
     async with lab.connected(sessions[1]) as notebook:
         await notebook.begin("import os; os._exit(5)")
         await notebook.until(lambda: "restarting" in notebook.states, RESTART_SECONDS, "a restart by itself")
@@ -332,7 +348,7 @@ async def test_a_workspace_that_was_stopped(house: House) -> None:
     assert "nobody needs it" in await dead(lab, session)
     with registry(lab) as workspaces:
         assert workspaces.catalog.get("default").state == "suspended"
-    assert lab.installation.containers() == []
+    await wait_until_async(lambda: lab.installation.containers() == [], 15, "the container's end")
     status, model = await lab.fetch(f"/api/kernels/{session['kernel']['id']}/restart", "POST")
     assert status == 200, model
     async with lab.connected(session) as notebook:
@@ -446,7 +462,7 @@ async def test_adoption_of_a_suspended_kernel(house: House) -> None:
     suspend(lab)
     began = time.monotonic()
     assert lab.stop(signal.SIGTERM) == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < STOP_SECONDS
     assert list(records(lab)) == [session["kernel"]["id"]]
     assert frozen(lab)
 

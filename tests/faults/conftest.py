@@ -92,9 +92,9 @@ def nothing_left(host: Host, *, by_lease: bool = True) -> None:
     A container whose maker died between the engine's create and start runs nothing that could end it: `reconcile`'s.
     """
     if by_lease:
-        wait_until(lambda: not host.containers(running=True), 11, "the lease ending the container")
+        wait_until(lambda: not host.containers(running=True), 25, "the lease ending the container")
     host.service.reconcile()
-    wait_until(lambda: not host.containers(), 10, "the container's removal")
+    wait_until(lambda: not host.containers(), 30, "the container's removal")
     # A directory that has no owner yet may be passed over while it is new.
     wait_until(lambda: not runs(host) or (host.service.reconcile(), not runs(host))[1], 40, "no run directory left")
     assert records(host) == []

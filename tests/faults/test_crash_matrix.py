@@ -86,7 +86,7 @@ def kept(record: WorkspaceRecord, host: Host, marks: bool) -> None:
 def consistent(host: Host) -> None:
     """Containers and run directories are those that records name, and a record that names one has it."""
     executions = set(host.app.store().executions())
-    wait_until(lambda: len(host.containers()) == len(executions), 10, "as many containers as records name")
+    wait_until(lambda: len(host.containers()) == len(executions), 30, "as many containers as records name")
     assert sorted(runs(host)) == sorted(executions)
     assert not executions or links(host) == []
 
@@ -110,7 +110,7 @@ def test_killed_at(verb: str, step: str, registry: Registry, hostile_host: Host)
                 getattr(registry, one)(made.id)
     environ = {**host.environ, "SYLA_HOME": str(host.app.settings.data_dir), "TEST_RUN_DIR": str(host.run_dir)}
     done = subprocess.run(
-        [sys.executable, str(CLIENT), verb, step, name], env=environ, cwd=host.root, capture_output=True, timeout=60
+        [sys.executable, str(CLIENT), verb, step, name], env=environ, cwd=host.root, capture_output=True, timeout=150
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
 

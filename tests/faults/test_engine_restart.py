@@ -33,7 +33,7 @@ from .conftest import Client
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
-DEAD_SECONDS = 10.0
+DEAD_SECONDS = 30.0
 NAMESPACE = "syla-second-engine"
 
 

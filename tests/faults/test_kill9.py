@@ -121,7 +121,8 @@ def test_refill_killed(state: str, client: Start, hostile_host: Host) -> None:
     one.kill()
     hostile_host.service.reconcile()
     ready = [name for name in records(hostile_host) if "/ready/" in name and "/." not in name]
-    assert len(hostile_host.containers()) == len(ready) == len(runs(hostile_host))
+    wait_until(lambda: len(hostile_host.containers()) == len(ready), 30, "as many containers as records")
+    assert len(runs(hostile_host)) == len(ready)
     assert hostile_host.service.drain() == len(ready)
     nothing_left(hostile_host)
 
@@ -200,7 +201,7 @@ def test_container_removed_under_a_kernel(how: list[str], client: Start, hostile
     one.say()
     assert one.wait_for("ended").startswith("ended True")
     assert one.wait_for("again") == "again 42"
-    assert name not in hostile_host.containers()
+    wait_until(lambda: name not in hostile_host.containers(), 30, "the removal of the container")
     one.say()
     one.wait_for("open")
     one.close()

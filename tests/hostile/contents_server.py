@@ -28,7 +28,7 @@ from tests.installation import wait_until
 
 TOKEN = "token-of-the-attacked"
 SECRET = "the-secret-that-no-link-may-reach"
-ANSWER_SECONDS = 15
+ANSWER_SECONDS = 30  # a lease on a file would hold it up for 45
 OURS = "syla_jupyter.server.contents.WorkspaceContentsManager"
 JUPYTERS = "jupyter_server.services.contents.largefilemanager.AsyncLargeFileManager"
 

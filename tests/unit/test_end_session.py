@@ -76,21 +76,21 @@ def alive(pids: set[int]) -> list[str]:
 def test_everything_started_in_it_ends_with_a_session(agent: RunningAgent, escape: str) -> None:
     """What was put into the background, detached or stopped is gone when the end of the shell is told."""
     with shell(agent, escape, ESCAPES[escape]) as (pid, _):
-        started = wait_until(lambda: sleepers(pid), 5, "what was started")
+        started = wait_until(lambda: sleepers(pid), 20, "what was started")
         assert agent.client.call("end_session", process=escape)["ending"] is True
-        agent.wait_event("exit", process=escape, timeout=5)
-        wait_until(lambda: not alive(started), 2, f"the end of all: {alive(started)}")
+        agent.wait_event("exit", process=escape, timeout=20)
+        wait_until(lambda: not alive(started), 20, f"the end of all: {alive(started)}")
 
 
 def test_a_session_ends_against_a_fork_bomb(agent: RunningAgent) -> None:
     """A tree that forks as fast as it can is caught."""
     bomb = "(trap '' HUP; while :; do (while :; do sleep 0.01; done) & sleep 0.01; done) &"
     with shell(agent, "bomb", bomb) as (pid, _):
-        wait_until(lambda: len(below(pid)) > 20, 10, "some processes")
+        wait_until(lambda: len(below(pid)) > 20, 20, "some processes")
         agent.client.call("end_session", process="bomb")
-        agent.wait_event("exit", process="bomb", timeout=10)
+        agent.wait_event("exit", process="bomb", timeout=20)
         # What was killed dies when it is next scheduled; what had escaped would go on, in the same session.
-        wait_until(lambda: not alive(set(below(pid))), 5, "the end of all")
+        wait_until(lambda: not alive(set(below(pid))), 20, "the end of all")
 
 
 def test_a_shell_may_save_its_history(agent: RunningAgent) -> None:
@@ -98,7 +98,7 @@ def test_a_shell_may_save_its_history(agent: RunningAgent) -> None:
     history = agent.directory / "history"
     with shell(agent, "history", f"HISTFILE={history}; set -o history; : remember this"):
         agent.client.call("end_session", process="history")
-        event = agent.wait_event("exit", process="history", timeout=5)
+        event = agent.wait_event("exit", process="history", timeout=20)
         assert event["signal"] != signal.SIGKILL
     assert ": remember this" in history.read_text()
 
@@ -107,7 +107,7 @@ def test_a_shell_that_ignores_hanging_up_is_killed(agent: RunningAgent) -> None:
     """Within two grace periods."""
     with shell(agent, "deaf", "trap '' HUP TERM"):
         agent.client.call("end_session", process="deaf")
-        assert agent.wait_event("exit", process="deaf", timeout=5)["signal"] == signal.SIGKILL
+        assert agent.wait_event("exit", process="deaf", timeout=20)["signal"] == signal.SIGKILL
 
 
 def test_everything_ends_with_the_host_that_was_killed() -> None:
@@ -120,11 +120,11 @@ def test_everything_ends_with_the_host_that_was_killed() -> None:
         os.close(far)
         assert host.call("guard_session", process="guarded", fds=(near,))["guarded"] is True
         os.write(near, b"setsid sleep 300 & (setsid nohup sleep 301 &)\n")
-        started = wait_until(lambda: len(found := sleepers(pid)) == 2 and found, 5, "what was started")
+        started = wait_until(lambda: len(found := sleepers(pid)) == 2 and found, 20, "what was started")
         os.close(near)  # as the kernel does for a process that is killed: first the one, then the other
         host.close()
-        other.wait_event("exit", process="guarded", timeout=5)
-        wait_until(lambda: not alive(started), 2, f"the end of all: {alive(started)}")
+        other.wait_event("exit", process="guarded", timeout=20)
+        wait_until(lambda: not alive(started), 20, f"the end of all: {alive(started)}")
         kept = [os.readlink(fd) for fd in Path(f"/proc/{other.process.pid}/fd").iterdir()]
         assert not [one for one in kept if "ptmx" in one]
 
@@ -142,7 +142,7 @@ def test_a_process_that_has_ended_is_not_guarded(agent: RunningAgent) -> None:
 def test_after_exit_what_was_detached_goes_on(agent: RunningAgent) -> None:
     """A shell that ends by itself leaves `nohup` and `setsid` what they ask for; ending it then finds nothing."""
     with shell(agent, "left", "setsid nohup sleep 300 >/dev/null 2>&1 &") as (pid, near):
-        started = wait_until(lambda: sleepers(pid), 5, "what was started")
+        started = wait_until(lambda: sleepers(pid), 20, "what was started")
         os.write(near, b"exit\n")
         agent.wait_event("exit", process="left", code=0)
         assert agent.client.call("end_session", process="left")["ending"] is False

@@ -23,7 +23,7 @@ def tell(hub: EventHub, count: int, workspace: str = "w", owner: str = "ann", si
 
 
 async def lines(listener: Listener, count: int) -> list[str]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return [event.line for _ in range(count) if (event := await listener.next()) is not None]
 
 
@@ -97,7 +97,7 @@ async def test_only_what_is_wanted() -> None:
 async def test_a_loop_that_has_ended() -> None:
     """Publishing goes on when a client's event loop is gone."""
     hub = EventHub()
-    thread = threading.Thread(target=lambda: asyncio.run(asyncio.wait_for(_listen(hub), 5)))
+    thread = threading.Thread(target=lambda: asyncio.run(asyncio.wait_for(_listen(hub), 30)))
     thread.start()
     thread.join()
     tell(hub, 2)

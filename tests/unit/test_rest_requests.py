@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from tornado.web import HTTPError
 
+from syla_jupyter.metadata.base import Allocation
 from syla_jupyter.model.errors import BadInput
+from syla_jupyter.model.quota import Capacity, Quotas
 from syla_jupyter.model.record import State
+from syla_jupyter.model.workspace import GIB
 from syla_jupyter.server import shown, wire
 from syla_jupyter.server.endpoint import parsed_body, parsed_query
 from syla_jupyter.server.handlers import _check_match
@@ -177,6 +180,14 @@ def test_files_outside_of_the_root_have_no_path() -> None:
         answer = shown.workspace(a_record(files=Path(files)), root=Path(root), now=NOW)
         assert answer.path == path
         assert path is not None or files not in answer.model_dump_json()
+
+
+def test_usage_says_what_there_is_beside_what_is_held() -> None:
+    held = [Allocation("ann", 2, 3.0, GIB), Allocation("bob", 1, 1.0, GIB)]
+    usage = shown.usage(held, "ann", Capacity(2, 8 * GIB, cpu_overcommit=4), Quotas(workspaces_per_user=5))
+    assert (usage.mine.workspaces, usage.mine.cpus, usage.everybody.memory_bytes) == (2, 3.0, 2 * GIB)
+    assert (usage.offered.cpus, usage.offered.memory_bytes) == (8, 8 * GIB)
+    assert (usage.quotas.workspaces_per_user, usage.quotas.cpus_per_user) == (5, None)
 
 
 @pytest.mark.parametrize("seconds", [1e18, 1 << 40])

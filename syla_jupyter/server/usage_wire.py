@@ -1,0 +1,36 @@
+"""What travels about usage: what is held, and how much there is of it; `wire` has what is common."""
+
+from __future__ import annotations
+
+from .wire import Bytes, Wire
+
+
+class Held(Wire):
+    """By workspaces that run or are frozen: the sums of their limits."""
+
+    workspaces: int
+    cpus: float
+    memory_bytes: Bytes
+
+
+class Offered(Wire):
+    """What the limits of all workspaces that run or are frozen may add up to."""
+
+    cpus: float
+    memory_bytes: Bytes
+
+
+class QuotasShown(Wire):
+    """How much may run or be frozen at once; null: as much as is offered."""
+
+    workspaces_per_user: int | None
+    cpus_per_user: float | None
+    memory_bytes_per_user: Bytes | None
+    workspaces_per_server: int | None
+
+
+class Usage(Wire):
+    mine: Held
+    everybody: Held
+    offered: Offered
+    quotas: QuotasShown
