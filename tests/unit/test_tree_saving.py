@@ -65,18 +65,33 @@ GOLDEN = [628221, 602745, 1091511, 1231936, 1389112, 1978128, 1039618, 330908, 9
 
 
 def test_what_has_not_changed_is_not_read(repository: Repository, tmp_path: Path) -> None:
-    """A second save reads nothing; one file touched, one renamed: one is read."""
+    """A second save reads nothing; one file touched, a directory renamed: one is read."""
     files = trees.make(tmp_path / "files")
     first = take(repository, files, cache_dir=tmp_path / "cache")
     again = take(repository, files, cache_dir=tmp_path / "cache")
     assert (first.files, again.files_read) == (again.files, 0)
     assert again.stats.new_bytes < 1000
     (files / "src/package0/deep/er/module0.py").write_text("new")
-    (files / "zeros.bin").rename(files / "renamed.bin")
+    (files / "src/package1").rename(files / "renamed")
     third = take(repository, files, cache_dir=tmp_path / "cache")
     assert third.files_read == 1
     assert third.version is not None
     assert third.version.details["tree"] != first.version.details["tree"]  # type: ignore[union-attr]
+
+
+def test_a_new_file_with_the_inode_of_another_is_read(repository: Repository, tmp_path: Path) -> None:
+    """Of the size and time of the one that was there, as unpacked archives have: its content is its own."""
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "lib-1.0").write_bytes(b"1.0")
+    os.utime(files / "lib-1.0", ns=(10**18, 10**18))
+    take(repository, files)
+    (files / "lib-1.0").rename(files / "lib-1.1")  # the inode stays; as if it were given to another at once
+    (files / "lib-1.1").write_bytes(b"1.1")
+    os.utime(files / "lib-1.1", ns=(10**18, 10**18))
+    version = take(repository, files).version
+    assert version is not None
+    assert read_file(repository, version, "files/lib-1.1", 100) == b"1.1"
 
 
 def test_no_version_is_made_when_nothing_changed(repository: Repository, tmp_path: Path) -> None:
