@@ -101,6 +101,8 @@ class Rewinding(Endings):
                     "the files of the default workspace are the server's root directory, which is not exchanged",
                     "Name paths such as files/notebook.ipynb, or restore into a new workspace",
                 )
+            if not paths:
+                self._places.check_unmounted(record)
             vault = self._vault()
             vault.version(id, number)
             details = self._described(record)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from syla_jupyter.metadata.sql import open_store
 from syla_jupyter.model.clock import SystemClock
 from syla_jupyter.model.errors import (
     BadInput,
+    BadPath,
     Cancelled,
     Conflict,
     KeyRefused,
@@ -32,6 +35,7 @@ from syla_jupyter.model.record import State, WorkspaceRecord
 from syla_jupyter.model.retention import Retention
 from syla_jupyter.model.snapshot import Reason
 from syla_jupyter.objects.local import LocalObjects
+from syla_jupyter.runtimes.removal import remove_tree
 from syla_jupyter.testing.faulty_objects import Call, Fault, FaultyObjects
 from syla_jupyter.workspaces.entries import Entry
 from syla_jupyter.workspaces.inventory import packages
@@ -272,6 +276,38 @@ def test_stopping_saves_a_version_or_says_that_it_could_not(shared: Path, caplog
         with pytest.raises(UnknownWorkspace):
             local.store.get(record.id)
         assert list(LocalObjects(shared).list("")) == []
+
+
+def test_what_somebody_mounted_in_a_workspace_is_not_removed_with_it(local: Local) -> None:
+    """Archive, restore and delete refuse it before anything has changed, and say where it is."""
+    if os.geteuid():
+        pytest.skip("only root mounts")
+    record = filled(local)
+    local.versions.take(record.id, author="ann")
+    with mounted(record.files / "sub"):
+        (record.files / "sub" / "precious").touch()
+        for verb in (
+            lambda: local.registry.archive(record.id),
+            lambda: local.versions.restore(record.id, 1, author="ann"),
+            lambda: local.registry.delete(record.id, confirmed=True),
+        ):
+            with pytest.raises(BadPath, match="sub is mounted inside"):
+                verb()
+        remove_tree(record.files)
+        assert (record.files / "sub" / "precious").exists()
+        assert local.store.get(record.id).state is State.CREATED
+        local.versions.restore(record.id, 1, author="ann", paths=["a.txt"])
+    assert local.registry.archive(record.id).state is State.ARCHIVED
+    assert on_disk(record, local) == []
+
+
+@contextlib.contextmanager
+def mounted(place: Path) -> Iterator[None]:
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
 
 
 # -- another machine -------------------------------------------------------------------------------------------------
