@@ -22,7 +22,15 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from ..model.clock import Clock
-from ..model.errors import Conflict, KeyRefused, ObjectExists, ObjectMissing, SnapshotDamaged, UnknownVersion
+from ..model.errors import (
+    Conflict,
+    KeyRefused,
+    ObjectExists,
+    ObjectMissing,
+    SnapshotDamaged,
+    SylaError,
+    UnknownVersion,
+)
 from ..model.snapshot import Damage, PruneReport, RepairReport, VerifyReport, Version
 from ..objects.base import Data, ObjectStore
 from . import fetch, manifest
@@ -111,17 +119,9 @@ class Repository:
         cache_dir: Path | None = None,
         references: References = manifest.references,
     ) -> Repository:
-        """`ObjectMissing` where there is none, `KeyRefused`, `SnapshotDamaged`."""
+        """`ObjectMissing` where there is none: neither config nor copy; `KeyRefused`, `SnapshotDamaged`."""
         own = Subtree(objects, workspace_id)
-        try:
-            config = own.get(KEY, max_bytes=CONFIG_MAX_BYTES)
-            keys, chunking = read_config(config, workspace_id, master)
-        except (ObjectMissing, SnapshotDamaged, KeyRefused) as exc:
-            try:
-                config = own.get(COPY_KEY, max_bytes=CONFIG_MAX_BYTES)
-                keys, chunking = read_config(config, workspace_id, master)
-            except (ObjectMissing, SnapshotDamaged, KeyRefused):
-                raise exc from None
+        config, keys, chunking = _read_either(own, workspace_id, master)
         repository = cls(own, config, keys, chunking, clock=clock, cache_dir=cache_dir, references=references)
         repository.refresh()
         return repository
@@ -316,6 +316,18 @@ class Repository:
             return [one(id) for id in ids]
         with ThreadPoolExecutor(READERS, "syla-index") as pool:
             return list(pool.map(one, ids))
+
+
+def _read_either(own: Subtree, workspace_id: str, master: MasterKey) -> tuple[bytes, Keys, Chunking]:
+    """The config, or its copy. `ObjectMissing` only where there is neither: on that word a new one may be made."""
+    trouble: list[SylaError] = []
+    for key in (KEY, COPY_KEY):
+        try:
+            config = own.get(key, max_bytes=CONFIG_MAX_BYTES)
+            return config, *read_config(config, workspace_id, master)
+        except (ObjectMissing, SnapshotDamaged, KeyRefused) as exc:
+            trouble.append(exc)
+    raise next((exc for exc in trouble if not isinstance(exc, ObjectMissing)), trouble[0])
 
 
 def _absent(objects: ObjectStore) -> None:
