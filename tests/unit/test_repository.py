@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,13 @@ from syla_jupyter.model.errors import (
 )
 from syla_jupyter.objects.base import Data
 from syla_jupyter.objects.local import LocalObjects
-from syla_jupyter.snapshots import blocks, index, pack, prune
-from syla_jupyter.snapshots.format import CHUNK_MAX_BYTES, DATA, Pack
+from syla_jupyter.snapshots import blocks, index, pack, pending, prune
+from syla_jupyter.snapshots.crypto import seal
+from syla_jupyter.snapshots.format import CHUNK_MAX_BYTES, DATA, Pack, encode
 from syla_jupyter.snapshots.keys import LocalKey
 from syla_jupyter.snapshots.pack import padded_size
 from syla_jupyter.snapshots.repository import Repository
+from syla_jupyter.snapshots.subtree import Subtree
 from syla_jupyter.testing.faulty_objects import Fault, FaultyObjects
 from syla_jupyter.testing.memory_objects import MemoryObjects
 
@@ -285,8 +288,11 @@ def test_one_repository_per_workspace_and_one_key() -> None:
         Repository.open(objects, WORKSPACE, LocalKey(bytes(32)), clock=HandClock())
     with pytest.raises(ObjectMissing):
         Repository.open(objects, "ffffffffffff", KEY, clock=HandClock())
+    del objects.objects[PREFIX + "config"]
+    with pytest.raises(KeyRefused):  # not missing: a new config would be written over the copy, which has the key
+        Repository.open(objects, WORKSPACE, LocalKey(bytes(32)), clock=HandClock())
     for name in ("config", "config-copy"):
-        objects.put(f"workspaces/ffffffffffff/{name}", objects.get(PREFIX + name))
+        objects.put(f"workspaces/ffffffffffff/{name}", objects.get(PREFIX + "config-copy"))
     with pytest.raises(KeyRefused):
         Repository.open(objects, "ffffffffffff", KEY, clock=HandClock())
 
@@ -340,6 +346,14 @@ def test_a_store_without_conditional_writes_has_one_writer() -> None:
         lease = objects.get(PREFIX + "pending/lease")
         assert save(reopen(objects), [b"2"]).number == 2  # this process may: the caller's locks are its own
     assert lease
+    own = Subtree(objects, WORKSPACE)
+    elsewhere = {"sequence": 0, "process": {**asdict(pending.Process.this()), "host": "another"}}
+    own.put(pending.LEASE, seal(repository.keys, pending.KIND, pending.LEASE, encode(elsewhere)))
+    for _ in range(2):  # who was refused does not take the other one's lease away
+        with pytest.raises(Conflict, match="Another save"):
+            save(repository, [b"3"])
+    own.delete([pending.LEASE])
+    assert save(repository, [b"3"]).number == 3
 
 
 def test_blocks_are_even_and_bounded() -> None:
