@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..model.errors import (
+    BadPath,
     Conflict,
     ObjectsFailed,
     SnapshotDamaged,
@@ -83,10 +84,14 @@ class Vault(Repositories):
         """A version of files and home as they are now; committed, and copied to the backup, on return.
 
         `files`: where they are, when not at their place. `if_changed`: none where the newest version is the same.
+        `BadPath` where they are gone, lest a disk that is not mounted make a version without them; one that is taken
+        before they are brought back has what there is.
         """
         from ..snapshots.save import save
         from ..snapshots.tree import Part
 
+        if files is None and reason is not Reason.PRE_RESTORE and not os.path.lexists(record.files):
+            raise BadPath("files", f"{record.files} is not there", "Mount its disk, or go back to a version")
         self.check_holder(record)
         self._places.make_home(record)
         parts = [Part(FILES, files or record.files), Part(HOME, self._places.home(record))]
@@ -209,10 +214,14 @@ class Vault(Repositories):
         from ..snapshots.restore import restore
 
         version = chosen(repository, number)
+        targets = {FILES: record.files, HOME: self._places.home(record)}
+        parts = version.details.get("parts")
+        if not paths and isinstance(parts, list):  # one that was taken while a directory was gone
+            targets = {part: target for part, target in targets.items() if part in parts}
         report = restore(
             repository,
             version,
-            {FILES: record.files, HOME: self._places.home(record)},
+            targets,
             paths=paths,
             partial=partial,
             progress=watch.progress,

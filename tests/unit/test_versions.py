@@ -278,6 +278,22 @@ def test_stopping_saves_a_version_or_says_that_it_could_not(shared: Path, caplog
         assert list(LocalObjects(shared).list("")) == []
 
 
+def test_files_that_are_gone_make_no_version_without_them(local: Local) -> None:
+    """As of a disk that is not mounted: only going back is possible, and brings them."""
+    record = filled(local)
+    before = contents(record, local)
+    local.versions.take(record.id, author="ann")
+    record.files.rename(record.files.with_name("unmounted"))
+    for verb in (lambda: local.versions.take(record.id, author="ann"), lambda: local.registry.archive(record.id)):
+        with pytest.raises(BadPath, match="is not there"):
+            verb()
+    assert [v.number for v in local.versions.all(record.id)] == [1]
+    local.versions.restore(record.id, 1, author="ann")
+    assert contents(record, local) == before
+    local.versions.restore(record.id, 2, author="ann")  # what there was: the home alone
+    assert contents(record, local) == before
+
+
 def test_what_somebody_mounted_in_a_workspace_is_not_removed_with_it(local: Local) -> None:
     """Archive, restore and delete refuse it before anything has changed, and say where it is."""
     if os.geteuid():
