@@ -25,7 +25,7 @@ from .descent import DIRECTORY_FLAGS, READ_FLAGS, Cursor, split
 from .progress import Meter
 from .scan import Found, Scan
 from .special import problem, read_attributes
-from .tree import ID_BYTES, TARGET_MAX_BYTES, Entry, Kind, Notes, Part, shown
+from .tree import ID_BYTES, TARGET_MAX_BYTES, Entry, Kind, Notes, Part, modified_ns, shown
 
 if TYPE_CHECKING:
     from .repository import Repository
@@ -102,13 +102,13 @@ class TreeReader:
             if len(found.target) > TARGET_MAX_BYTES:
                 self.notes.add("unreadable", path, "leads too far")
             else:
-                self._slots.append(Entry(path, Kind.SYMLINK, 0o777, info.st_mtime_ns, 0, found.target))
+                self._slots.append(Entry(path, Kind.SYMLINK, 0o777, modified_ns(info), 0, found.target))
         else:
             old = self._previous.get(path)
             if old is None or old.kind != Kind.DIRECTORY or not _unchanged(old, info):
                 ctime_ns = info.st_ctime_ns if info.st_ctime_ns < self._racy_ns else 0
                 old = Entry(
-                    path, Kind.DIRECTORY, stat.S_IMODE(info.st_mode), info.st_mtime_ns, 0,
+                    path, Kind.DIRECTORY, stat.S_IMODE(info.st_mode), modified_ns(info), 0,
                     xattrs=read_attributes(found.fd), ctime_ns=ctime_ns, inode=info.st_ino,
                 )  # fmt: skip
             self._slots.append(old)
@@ -118,7 +118,7 @@ class TreeReader:
             first = self._linked.setdefault(info.st_ino, path)
             if first != path:
                 mode = stat.S_IMODE(info.st_mode)
-                self._slots.append(Entry(path, Kind.HARDLINK, mode, info.st_mtime_ns, 0, first))
+                self._slots.append(Entry(path, Kind.HARDLINK, mode, modified_ns(info), 0, first))
                 return
         old = self._previous.get(path)
         if old is not None and old.kind == Kind.FILE and _unchanged(old, info) and self._stored(old):
