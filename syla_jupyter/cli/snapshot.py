@@ -169,12 +169,14 @@ def restore(
                 raise click.UsageError("PATHS go back to where they were; leave them or --into out")
             made = application.copies().clone(
                 record.id, into, root=choosing.root_directory(root, application.environ), author=record.owner,
-                number=number, watch=watch,
+                number=number, partial=partial, watch=watch,
             )  # fmt: skip
             notes, line = made.notes, f"v{number} of {record.name!r} is workspace {into!r}: {made.record.files}"
             result: dict[str, Any] = {"workspace": shown.as_json(made.record, application.clock.now())}
         else:
-            rewound = application.versions().restore(record.id, number, author=record.owner, paths=paths, watch=watch)
+            rewound = application.versions().restore(
+                record.id, number, author=record.owner, paths=paths, partial=partial, watch=watch
+            )
             notes = rewound.notes
             before = f"; what was there is v{rewound.before.number}" if rewound.before else ""
             line = f"{', '.join(paths) or 'Workspace'} of {record.name!r} is as in v{number} again{before}."
