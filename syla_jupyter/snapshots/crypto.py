@@ -21,7 +21,7 @@ from blake3 import blake3
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ..model.errors import SnapshotDamaged
+from ..model.errors import InsufficientResources, SnapshotDamaged
 from ..objects.base import Data
 
 MAGIC = b"SYLA\x01"
@@ -99,7 +99,13 @@ def block_cipher(keys: Keys, head: Data) -> BlockCipher:
 
 
 def seal(keys: Keys, kind: bytes, name: str, data: bytes) -> bytes:
-    """One object, encrypted. `kind`: one byte; `name`: its key, or empty where its hash is the key."""
+    """One object, encrypted. `kind`: one byte; `name`: its key, or empty where its hash is the key.
+
+    `InsufficientResources` for what `unseal` would refuse.
+    """
+    if len(data) > SEALED_MAX_BYTES:
+        what = f"{name or 'an index object'} would hold {len(data)} bytes, and {SEALED_MAX_BYTES} can be read"
+        raise InsufficientResources(what, "Let go of versions, or keep fewer files in one workspace")
     head = header(kind, os.urandom(SALT_BYTES))
     cipher = AESGCM(blake3(head[-SALT_BYTES:], key=keys.sealed).digest())
     return head + cipher.encrypt(_nonce(0), enveloped(data), head + name.encode())
