@@ -157,6 +157,12 @@ class Repositories:
         with self.repository(record.id) as repository:
             return repository.verify(data=data)
 
+    def tag(self, record: WorkspaceRecord, number: int, tags: Sequence[str]) -> Version:
+        with self.repository(record.id) as repository:
+            version = repository.tag(chosen(repository, number).number, tags)
+        self.copy(record)
+        return version
+
     def forget(self, record: WorkspaceRecord, numbers: Sequence[int]) -> None:
         with self.repository(record.id) as repository:
             repository.forget(numbers)

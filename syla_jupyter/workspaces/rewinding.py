@@ -75,6 +75,12 @@ class Rewinding(Endings):
             if runs:
                 self._go_on(record)
 
+    @contextlib.contextmanager
+    def alone(self, id: str) -> Iterator[WorkspaceRecord]:
+        """The record, which nobody changes meanwhile."""
+        with self._locks.only(id):
+            yield self._store.get(id)
+
     def rewind(
         self,
         id: str,

@@ -94,15 +94,13 @@ class Versions:
                 author=author,
                 message=message,
                 details=standing.details,
+                tags=list(dict.fromkeys(tags)),
                 if_changed=if_changed,
                 watch=watch,
             )
             still = standing.still()
-        version = report.version
-        if version is not None and tags:
-            version = self.tag(id, version.number, tags)
         seconds = self._clock.monotonic() - began
-        taken = Taken(standing.record, version, still and not report.torn, report, seconds)
+        taken = Taken(standing.record, report.version, still and not report.torn, report, seconds)
         for listener in self.listeners:
             try:
                 listener(taken)
@@ -161,22 +159,22 @@ class Versions:
     def tag(self, id: str, number: int, tags: Sequence[str]) -> Version:
         """Replaces its tags; a tagged version is kept until its tags are taken away."""
         check_text("", tags)
-        with self._vault().repository(id) as repository:
-            return repository.tag(chosen(repository, number).number, list(dict.fromkeys(tags)))
+        return self._vault().tag(self._store.get(id), number, list(dict.fromkeys(tags)))
 
     def delete(self, id: str, numbers: Sequence[int]) -> list[Version]:
         """Let go of versions; `prune` frees their space. The newest of an archived workspace is all there is of it."""
-        record = self._store.get(id)
-        with self._vault().repository(id) as repository:
-            going = [chosen(repository, number) for number in dict.fromkeys(numbers)]
-            newest = repository.versions()[-1]
-        if record.state is State.ARCHIVED and newest in going:
-            raise WrongState(
-                f"{record.name!r} is archived, and version {newest.number} is all there is of it",
-                "Recover it first, or delete the workspace",
-            )
-        self._vault().forget(record, [version.number for version in going])
-        return going
+        with self._registry.alone(id) as record:  # lest it be archived meanwhile
+            versions = {version.number: version for version in self.all(id)}
+            if unknown := [number for number in numbers if number not in versions]:
+                self._vault().version(id, unknown[0])
+            newest = max(versions, default=0)
+            if record.state is State.ARCHIVED and newest in numbers:
+                raise WrongState(
+                    f"{record.name!r} is archived, and version {newest} is all there is of it",
+                    "Recover it first, or delete the workspace",
+                )
+            self._vault().forget(record, numbers)
+        return [versions[number] for number in dict.fromkeys(numbers)]
 
     def judged(self, id: str, rules: Retention, *, automatic_only: bool = False) -> list[Verdict]:
         """What rules would keep and let go of; nothing is done."""

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +98,7 @@ def test_take_break_restore(local: Local) -> None:
     assert taken.version is not None
     assert (taken.version.number, taken.version.tags, taken.consistent) == (1, ("good",), True)
     assert taken.version.details["packages"] == {"numpy": "2.1.0"}
+    assert len(list(local.vault.objects.list(f"workspaces/{record.id}/log/"))) == 1  # never without its tags
     (record.files / "a.txt").write_text("broken")
     (record.files / "link").unlink()
     (record.files / "new").write_text("new")
@@ -192,6 +194,25 @@ def test_an_archive_frees_the_machine_and_recover_brings_all_back(local: Local) 
     assert local.registry.recover(record.id).state is State.SUSPENDED
     assert contents(record, local) == before
     assert local.registry.resume(record.id)[1] == "restarted"
+
+
+def test_the_newest_version_is_not_deleted_while_it_becomes_all_there_is(local: Local) -> None:
+    """Who asks during an archive gets the answer of after it."""
+    record = filled(local)
+    refused: list[SylaError] = []
+
+    def delete() -> None:
+        try:
+            local.versions.delete(record.id, [1])
+        except SylaError as exc:
+            refused.append(exc)
+
+    asking = threading.Thread(target=delete, name="deleting")
+    local.registry._reach = lambda verb, step: asking.start() if (verb, step) == ("archive", "saved") else None
+    local.registry.archive(record.id)
+    asking.join(60)
+    assert [type(exc) for exc in refused] == [WrongState]
+    assert local.registry.recover(record.id).state is State.SUSPENDED
 
 
 def test_resume_recovers_an_archived_workspace(local: Local) -> None:
@@ -485,8 +506,9 @@ def test_a_backup_that_does_not_answer_stops_no_save_and_is_completed_by_the_nex
         broken.clear()
         (record.files / "a.txt").write_text("second")
         local.versions.take(record.id, author="ann")
+        local.versions.tag(record.id, 1, ["kept"])
         with local.vault.repository(record.id, from_backup=True) as repository:
-            assert [version.number for version in repository.versions()] == [1, 2]
+            assert [(version.number, version.tags) for version in repository.versions()] == [(1, ("kept",)), (2, ())]
             assert repository.verify(data=True).ok
 
 
