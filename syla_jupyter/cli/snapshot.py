@@ -257,7 +257,8 @@ def repair(name: str | None) -> None:
     """Save what can be saved of damaged versions, and name what is lost."""
     application = app.shared()
     record = choosing.named(application, name)
-    found = application.versions().repair(record.id)
+    with watched("Repairing") as watch:
+        found = application.versions().repair(record.id, watch=watch)
     click.echo(
         f"{record.name!r}: {plural(found.packs_read, 'pack')} read, {plural(found.chunks_found, 'piece')} found."
     )
@@ -297,7 +298,8 @@ def prune(name: str | None, dry_run: bool, force: bool, as_json_wanted: bool, **
     going = [verdict for verdict in verdicts if not verdict.kept]
     if going and not dry_run:
         _confirm(force, f"Delete {plural(len(going), 'version')} of {record.name!r} for good?")
-    report = application.versions().prune(record.id, rules, dry_run=dry_run)
+    with watched("Freeing", quiet=as_json_wanted) as watch:
+        report = application.versions().prune(record.id, rules, dry_run=dry_run, watch=watch)
     if as_json_wanted:
         shown.print_json(
             {"deleted": [v.version.number for v in going], "report": dataclasses.asdict(report), "dry_run": dry_run}

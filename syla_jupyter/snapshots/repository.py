@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +42,7 @@ from .index import Index, decode_index, encode_index, to_merge
 from .index_cache import IndexCache
 from .keys import MasterKey
 from .log import Log
+from .progress import Meter, Report, never
 from .state import FORGET, INDEX, TAG, encode_indexes
 from .subtree import Subtree
 
@@ -181,7 +182,7 @@ class Repository:
 
     def fetch(
         self, ids: Iterable[ChunkId], *, damaged: dict[ChunkId, str] | None = None, index: Index | None = None
-    ) -> Iterator[tuple[ChunkId, memoryview]]:
+    ) -> Generator[tuple[ChunkId, memoryview]]:
         """Each chunk once, in any order. With `damaged`, what cannot be read is put there, and the rest goes on.
 
         `index`: another one than the repository's own.
@@ -217,27 +218,44 @@ class Repository:
             self.maintain()
             return self.version(number)
 
-    def prune(self, *, dry_run: bool = False, expires_seconds: float | None = None) -> PruneReport:
+    def prune(
+        self,
+        *,
+        dry_run: bool = False,
+        expires_seconds: float | None = None,
+        progress: Report | None = None,
+        cancelled: Callable[[], bool] = never,
+    ) -> PruneReport:
         """Delete what no version needs. `expires_seconds`: after how long without a sign a save counts as dead; 0 where
-        the caller knows that nobody saves."""
+        the caller knows that nobody saves. `Cancelled`: what was not deleted yet the next one deletes."""
         from .prune import prune
 
-        return prune(self, dry_run=dry_run, expires_seconds=expires_seconds)
+        return prune(self, self._meter(progress, cancelled), dry_run=dry_run, expires_seconds=expires_seconds)
 
-    def verify(self, *, data: bool | float = False, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
+    def verify(
+        self,
+        *,
+        data: bool | float = False,
+        numbers: Collection[int] | None = None,
+        progress: Report | None = None,
+        cancelled: Callable[[], bool] = never,
+    ) -> VerifyReport:
         """Tables and manifests; with `data`, the content of all packs, or of that share of them.
 
-        `progress(packs read, packs to read)`.
+        `numbers`: of the versions that count; None: all of them.
         """
         from .verify import verify
 
-        return verify(self, data=float(data), progress=progress)
+        return verify(self, self._meter(progress, cancelled), data=float(data), numbers=numbers)
 
-    def repair(self) -> RepairReport:
+    def repair(self, *, progress: Report | None = None, cancelled: Callable[[], bool] = never) -> RepairReport:
         """Read everything, make a new index of what is good, and name what is lost."""
         from .repair import repair
 
-        return repair(self)
+        return repair(self, self._meter(progress, cancelled))
+
+    def _meter(self, progress: Report | None, cancelled: Callable[[], bool]) -> Meter:
+        return Meter(progress, cancelled, self.clock, unit="parts")
 
     def close(self) -> None:
         """Nothing is held open; the object store is the caller's."""

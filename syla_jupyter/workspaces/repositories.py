@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..model.clock import Clock
 from ..model.errors import Conflict, KeyRefused, ObjectMissing, SnapshotDamaged, SylaError, UnknownVersion
 from ..model.record import WorkspaceRecord
-from ..model.snapshot import VerifyReport, Version
+from ..model.snapshot import Version
 from ..objects.base import ObjectStore
 from .entries import Entries, Entry
 from .places import Places
@@ -153,10 +153,6 @@ class Repositories:
 
     # -- upkeep ----------------------------------------------------------------------------------------------------
 
-    def verify(self, record: WorkspaceRecord, *, data: bool | float = False) -> VerifyReport:
-        with self.repository(record.id) as repository:
-            return repository.verify(data=data)
-
     def tag(self, record: WorkspaceRecord, number: int, tags: Sequence[str]) -> Version:
         with self.repository(record.id) as repository:
             version = repository.tag(chosen(repository, number).number, tags)
@@ -170,7 +166,11 @@ class Repositories:
 
     def pruned(self, record: WorkspaceRecord) -> None:
         """After a prune: the backup lets go of what the first store has, if that is whole."""
-        if self.backup is not None and self.verify(record).ok:
+        if self.backup is None:
+            return
+        with self.repository(record.id) as repository:
+            whole = repository.verify().ok
+        if whole:
             self.copy(record, remove=True)
 
     def erase(self, id: str) -> None:

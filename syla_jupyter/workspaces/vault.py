@@ -126,7 +126,7 @@ class Vault(Repositories):
     def make_safe(self, record: WorkspaceRecord, version: Version) -> None:
         """Raises unless the store has all that the version holds."""
         with self.repository(record.id) as repository:
-            found = repository.verify(data=False)
+            found = repository.verify(numbers=[version.number])
             if version.number in found.lost or version.number not in {v.number for v in repository.versions()}:
                 raise SnapshotDamaged(
                     f"version {version.number} of {record.name!r} is not whole in {self.objects.description}",

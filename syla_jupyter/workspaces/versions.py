@@ -189,11 +189,18 @@ class Versions:
         return going
 
     def prune(
-        self, id: str, rules: Retention | None = None, *, dry_run: bool = False, automatic_only: bool = False
+        self,
+        id: str,
+        rules: Retention | None = None,
+        *,
+        dry_run: bool = False,
+        automatic_only: bool = False,
+        watch: Watch = QUIET,
     ) -> PruneReport:
         """Free what no version needs; before that, let go of the versions that the rules, if any, do not keep.
 
-        A dry run counts what is unneeded already, without the versions that would be let go.
+        A dry run counts what is unneeded already, without the versions that would be let go. Of one that is `Cancelled`
+        the versions are let go, and the next one frees what was left.
         """
         record = self._store.get(id)
         verdicts = self.judged(id, rules, automatic_only=automatic_only) if rules else []
@@ -201,19 +208,20 @@ class Versions:
         if going and not dry_run:
             self._vault().forget(record, going)
         with self._vault().repository(id) as repository:
-            report = repository.prune(dry_run=dry_run)
+            report = repository.prune(dry_run=dry_run, progress=watch.progress, cancelled=watch.cancelled)
         if not dry_run:
             self._vault().pruned(record)
         return report
 
     def verify(self, id: str, *, data: bool | float = False, watch: Watch = QUIET) -> VerifyReport:
         """By the index alone, or with a part (0 to 1) or all (True) of the data read and checked."""
-        return self._vault().verify(self._store.get(id), data=data)
+        with self._vault().repository(id) as repository:
+            return repository.verify(data=data, progress=watch.progress, cancelled=watch.cancelled)
 
-    def repair(self, id: str) -> RepairReport:
+    def repair(self, id: str, *, watch: Watch = QUIET) -> RepairReport:
         """Save what can be saved, name what is lost; what the workspace still has, the next save stores again."""
         with self._vault().repository(id) as repository:
-            return repository.repair()
+            return repository.repair(progress=watch.progress, cancelled=watch.cancelled)
 
 
 def check_text(message: str, tags: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from syla_jupyter.model.errors import (
     BadInput,
+    Cancelled,
     Conflict,
     KeyRefused,
     ObjectMissing,
@@ -25,6 +26,7 @@ from syla_jupyter.snapshots.crypto import seal
 from syla_jupyter.snapshots.format import CHUNK_MAX_BYTES, DATA, Pack, encode
 from syla_jupyter.snapshots.keys import LocalKey
 from syla_jupyter.snapshots.pack import padded_size
+from syla_jupyter.snapshots.progress import Progress
 from syla_jupyter.snapshots.repository import Repository
 from syla_jupyter.snapshots.subtree import Subtree
 from syla_jupyter.testing.faulty_objects import Fault, FaultyObjects
@@ -276,6 +278,37 @@ def test_what_cannot_be_a_version_is_refused() -> None:
         session.commit({"root": [bytes(32)]})
     with repository.session() as session, pytest.raises(BadInput, match=str(CHUNK_MAX_BYTES)):
         session.add([bytes(CHUNK_MAX_BYTES + 1)])
+
+
+def test_long_verbs_say_how_far_they_are_and_can_be_broken_off() -> None:
+    """At any look whether to go on: nothing is lost, no mark stays, and the next one does all of it."""
+    objects = MemoryObjects()
+    repository = create(objects)
+    for number in range(6):  # each version has a piece of the one before it: packs are deleted, and written anew
+        own, shared, before = (random.Random(seed) for seed in (number, 100 + number, 99 + number))
+        save(repository, [own.randbytes(3 << 20), shared.randbytes(1 << 20), before.randbytes(1 << 20)])
+    repository.forget([2, 4])
+    said: list[Progress] = []
+    assert repository.verify(data=True, progress=said.append).packs_read == 12
+    assert (said[-1].files_done, said[-1].files_total, said[-1].unit) == (16, 16, "parts")
+    assert said[-1].bytes_done == said[-1].bytes_total
+    for verb in ("verify", "repair", "prune"):
+        for looks in range(100):
+            copy = objects.copy()
+            left = iter(range(looks))
+            opened = reopen(copy)
+            options = {"data": True} if verb == "verify" else {}
+            try:
+                getattr(opened, verb)(cancelled=lambda left=left: next(left, None) is None, **options)
+                break
+            except Cancelled:
+                again = reopen(copy)
+                assert again.verify(data=True).ok
+                assert [version.number for version in again.versions()] == [1, 3, 5, 6]
+                assert not list(copy.list(f"{PREFIX}pending/"))
+                again.prune()
+                assert_clean(copy, again)
+        assert 3 <= looks < 99
 
 
 def test_one_repository_per_workspace_and_one_key() -> None:

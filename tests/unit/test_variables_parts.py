@@ -35,7 +35,9 @@ def load(name: str) -> Any:
 def test_what_kernels_say_fills_no_record_of_a_version() -> None:
     """As much as a hundred kernels may say: most of it is left out, and no key, which is what brings them back."""
     lines = [{"name": "n" * 300, "status": "lost", "reason": "r" * 300}] * 500
-    kernels = [{"key": f"slot-{n}", "session": "s", "variables": lines, "changed": ["c" * 300] * 50} for n in range(100)]
+    kernels = [
+        {"key": f"slot-{n}", "session": "s", "variables": lines, "changed": ["c" * 300] * 50} for n in range(100)
+    ]
     details = with_due({"kernels": kernels}, ["repl", "slot-5"], {"kernels": [{"key": "repl", "variables": lines}]})
     assert len(json.dumps(details)) < 1.1 * DETAILS_BYTES_MAX
     assert keys_of(details) == [*(f"slot-{n}" for n in range(100)), "repl"]
