@@ -39,7 +39,7 @@ from .workspaces.places import Places
 from .workspaces.pool import Pool
 from .workspaces.registry import Registry
 from .workspaces.service import WorkspaceService
-from .workspaces.vault import Vault
+from .workspaces.vault import Saved, Vault
 from .workspaces.versions import Versions
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class Application:
     copies: Callable[[], Copies]
     object_listeners: list[Observe]
     """Told of each request to the object stores, attempts counted; they raise nothing."""
+    version_listeners: list[Callable[[Saved], None]]
+    """Told of each version of a workspace that was saved, whoever had it taken."""
 
     def images(self) -> Images:
         """Imported when asked for: it needs the engine's SDK, which a start from the pool does not."""
@@ -177,7 +179,10 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
     )
     places = Places(settings.data_dir)
     heard: list[Observe] = []
-    vault = once(lambda: open_vault(settings, environ, places, templates, owner=(user, mount_via), heard=heard))
+    told: list[Callable[[Saved], None]] = []
+    vault = once(
+        lambda: open_vault(settings, environ, places, templates, owner=(user, mount_via), heard=heard, told=told)
+    )
     registry = once(
         lambda: Registry(
             catalog=Catalog(store=store(), places=places, settings=settings, clock=clock, owner=owner),
@@ -202,8 +207,9 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
         )
     )
     return Application(
-        settings, environ, clock, runtime, templates, pool, service, store, registry, vault, versions, copies, heard
-    )
+        settings, environ, clock, runtime, templates, pool, service, store, registry, vault, versions, copies, heard,
+        told,
+    )  # fmt: skip
 
 
 def open_store(settings: Settings) -> WorkspaceStore:
@@ -221,6 +227,7 @@ def open_vault(
     *,
     owner: tuple[User, MountVia],
     heard: Sequence[Observe],
+    told: Sequence[Callable[[Saved], None]] = (),
 ) -> Vault:
     """The object stores that the settings name, with the key that is in force. `BadInput`, `KeyRefused`."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -231,7 +238,7 @@ def open_vault(
         for listener in heard:
             listener(request)
 
-    return Vault(
+    vault = Vault(
         objects=open_objects(settings.snapshot_store or str(settings.data_dir / "objects"), "snapshot_store", observe),
         backup=open_objects(backup, "backup_store", observe) if backup else None,
         master=open_master_key(settings, environ),
@@ -242,6 +249,8 @@ def open_vault(
         owner=(0, 0) if mount_via is MountVia.ATTACH else (user.uid, user.gid),
         image_of=lambda template: image_reference(templates.get(template)),
     )
+    vault.listeners = told
+    return vault
 
 
 def open_objects(address: str, field: str, observe: Observe) -> ObjectStore:

@@ -5,6 +5,7 @@ Knows directories and stores; no container. What it is given stands still or doe
 lets another installation find it is written: only then may somebody remove what it holds.
 
 What the first store has lost, or gives damaged, is read from the backup. A backup that does not answer stops no save.
+Listeners are told of every version, whoever had it taken; one that fails undoes nothing.
 """
 
 from __future__ import annotations
@@ -66,7 +67,21 @@ class Restored:
     """One line each, for a person."""
 
 
+@dataclass(frozen=True)
+class Saved:
+    """What listeners are told."""
+
+    record: WorkspaceRecord
+    version: Version
+    report: SaveReport
+    seconds: float
+    """From the first file to the last copy."""
+
+
 class Vault(Repositories):
+    listeners: Sequence[Callable[[Saved], None]] = ()
+    """Called with the workspace's lock held."""
+
     # -- save ------------------------------------------------------------------------------------------------------
 
     def save(
@@ -93,6 +108,7 @@ class Vault(Repositories):
 
         if files is None and reason is not Reason.PRE_RESTORE and not os.path.lexists(record.files):
             raise BadPath("files", f"{record.files} is not there", "Mount its disk, or go back to a version")
+        began = self._clock.monotonic()
         self.check_holder(record)
         self._places.make_home(record)
         parts = [Part(FILES, files or record.files), Part(HOME, self._places.home(record))]
@@ -121,7 +137,15 @@ class Vault(Repositories):
         if report.version is not None:
             self.register(record)
             self.copy(record)
+            self._tell(Saved(record, report.version, report, self._clock.monotonic() - began))
         return report
+
+    def _tell(self, saved: Saved) -> None:
+        for listener in self.listeners:
+            try:
+                listener(saved)
+            except Exception:
+                log.exception("a listener of snapshots failed")
 
     def make_safe(self, record: WorkspaceRecord, version: Version) -> None:
         """Raises unless the store has all that the version holds."""

@@ -1,12 +1,10 @@
 """What a person does with the versions of a workspace: take, look at, compare, go back, let go, check, mend.
 
-Each verb names the workspace by its record's id; whoever may call is decided above. Listeners hear of what was taken; a
-listener that fails undoes nothing.
+Each verb names the workspace by its record's id; whoever may call is decided above.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from ..snapshots.diff import TreeDiff
     from ..snapshots.save import SaveReport
 
-log = logging.getLogger("syla.snapshots")
 TAGS_MAX, TAG_MAX, MESSAGE_MAX = 16, 64, 1000  # of a version; characters
 
 
@@ -69,7 +66,6 @@ class Versions:
     ) -> None:
         self._registry, self._store, self._vault = registry, store, vault
         self._settings, self._clock = settings, clock
-        self.listeners: list[Callable[[Taken], None]] = []
 
     # -- take and look ---------------------------------------------------------------------------------------------
 
@@ -100,13 +96,7 @@ class Versions:
             )
             still = standing.still()
         seconds = self._clock.monotonic() - began
-        taken = Taken(standing.record, report.version, still and not report.torn, report, seconds)
-        for listener in self.listeners:
-            try:
-                listener(taken)
-            except Exception:
-                log.exception("a listener of snapshots failed")
-        return taken
+        return Taken(standing.record, report.version, still and not report.torn, report, seconds)
 
     def all(self, id: str) -> list[Version]:
         """Oldest first."""

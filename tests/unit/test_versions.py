@@ -42,7 +42,7 @@ from syla_jupyter.workspaces.entries import Entry
 from syla_jupyter.workspaces.inventory import packages
 from syla_jupyter.workspaces.replica import replicate
 from syla_jupyter.workspaces.snapshot_timer import SnapshotTimer
-from syla_jupyter.workspaces.vault import Watch
+from syla_jupyter.workspaces.vault import Saved, Watch
 
 from ..local_installation import PLENTY, Local, connect, local_installation
 from .clocks import HandClock
@@ -168,6 +168,38 @@ def test_a_save_that_is_taken_back_leaves_nothing(local: Local) -> None:
         local.versions.take(record.id, author="ann", watch=Watch(cancelled=lambda: True))
     assert local.versions.all(record.id) == []
     assert local.versions.take(record.id, author="ann").version is not None
+
+
+def test_every_version_is_told_whoever_had_it_taken(local: Local, tmp_path: Path) -> None:
+    """By hand, by a stop, before a restore, by an archive, by an import; where nothing changed, nobody."""
+    told: list[tuple[str, str, int]] = []
+
+    def fails(saved: Saved) -> None:
+        raise RuntimeError("on purpose")
+
+    local.vault.listeners = [
+        fails,
+        lambda saved: told.append((saved.record.name, saved.version.reason.value, saved.report.stats.new_chunks)),
+    ]
+    record = filled(local)
+    for text, verb in (
+        ("1", lambda: local.versions.take(record.id, author="ann")),
+        ("1", lambda: local.versions.take(record.id, author="ann", if_changed=True)),
+        ("2", lambda: (local.registry.open(record.id), local.registry.suspend(record.id, stop=True))),
+        ("3", lambda: local.versions.restore(record.id, 1, author="ann")),
+        ("4", lambda: local.registry.archive(record.id)),
+    ):
+        if (record.files / "a.txt").read_text() != text:
+            (record.files / "a.txt").write_text(text)
+        verb()
+    with (tmp_path / "file").open("w+b") as file:
+        local.copies.export(record.id, file, author="ann")
+        file.seek(0)
+        local.copies.receive(file, root=local.root, author="ann", name="imported")
+    assert [(name, reason) for name, reason, _ in told] == [
+        ("proj", "manual"), ("proj", "suspend"), ("proj", "pre_restore"), ("proj", "archive"), ("imported", "import"),
+    ]  # fmt: skip
+    assert all(chunks for _, _, chunks in told)
 
 
 # -- archive and back ----------------------------------------------------------------------------------------------
