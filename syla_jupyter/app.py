@@ -270,18 +270,24 @@ def open_objects(address: str, field: str, observe: Observe) -> ObjectStore:
 
 def open_master_key(settings: Settings, environ: Mapping[str, str]) -> MasterKey:
     """`KeyRefused` when it is not there; only the file in the data directory is made."""
-    from .snapshots.keys import KMS, MasterKey
+    from .snapshots.keys import KMS, KeyRing, MasterKey
 
-    source = settings.master_key
-    if source == "environment":
-        return MasterKey.from_environment(environ.get("SYLA_MASTER_KEY", ""))
-    if source.startswith("kms:"):
-        import boto3
+    def opened(source: str, variable: str) -> MasterKey:
+        if source == "environment":
+            return MasterKey.from_environment(environ.get(variable, ""), variable)
+        if source.startswith("kms:"):
+            import boto3
 
-        return KMS(boto3.client("kms"), source.removeprefix("kms:"))
-    if source:
+            return KMS(boto3.client("kms"), source.removeprefix("kms:"))
         return MasterKey.from_file(Path(source).expanduser())
-    return MasterKey.from_file(settings.data_dir / "master.key", create=True)
+
+    if settings.master_key:
+        current = opened(settings.master_key, "SYLA_MASTER_KEY")
+    else:
+        current = MasterKey.from_file(settings.data_dir / "master.key", create=True)
+    if not settings.previous_master_key:
+        return current
+    return KeyRing(current, [opened(settings.previous_master_key, "SYLA_PREVIOUS_MASTER_KEY")])
 
 
 def installation_id(data_dir: Path) -> str:

@@ -270,6 +270,24 @@ def repair(name: str | None) -> None:
         click.echo("The next snapshot stores again what the workspace still has.")
 
 
+@group.command()
+def rekey() -> None:
+    """Have the keys of all snapshots encrypted by the master key that is in force.
+
+    Set the new one (c.Syla.master_key) with the old one beside it (c.Syla.previous_master_key), run this, take the old
+    one away. Nothing else is written anew. Cut off anywhere, it can be done again.
+    """
+    application = app.shared()
+    with watched("Encrypting") as watch:
+        done = application.versions().rekey(watch)
+    click.echo(f"{plural(done.workspaces, 'workspace')}, {done.changed} of them encrypted by the new key from now on.")
+    for id, error in done.refused.items():
+        click.echo(f"  {id}: {printable(str(error))}")
+    if done.refused:
+        sys.exit(next(iter(done.refused.values())).exit_code)
+    click.echo("The previous master key opens nothing any more: take it out of the configuration.")
+
+
 def keep_options(command: Command) -> Command:
     for field in reversed(dataclasses.fields(Retention)):
         text = "The newest ones." if field.name == "last" else f"The newest of each of so many {field.name} periods."

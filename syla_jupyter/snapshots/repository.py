@@ -12,6 +12,7 @@ rules stand in FORMAT.md. An object of this class may be used from several threa
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
@@ -34,7 +35,7 @@ from ..model.errors import (
 from ..model.snapshot import Damage, PruneReport, RepairReport, VerifyReport, Version
 from ..objects.base import Data, ObjectStore
 from . import fetch, manifest
-from .config import CONFIG_MAX_BYTES, COPY_KEY, KEY, Chunking, make_config, read_config
+from .config import CONFIG_MAX_BYTES, COPY_KEY, KEY, Chunking, make_config, read_config, rewrapped
 from .crypto import Keys, new_data_key, object_hash
 from .format import Pack, index_key
 from .head import Head
@@ -133,6 +134,27 @@ class Repository:
         own = Subtree(objects, workspace_id)
         own.delete([KEY, COPY_KEY])
         own.delete([info.key for info in own.list("")])
+
+    @staticmethod
+    def rekey(objects: ObjectStore, workspace_id: str, master: MasterKey, copy: ObjectStore | None = None) -> bool:
+        """Have the data key wrapped by what `master` wraps with now; whether it was not.
+
+        `copy`: another store, whose config is to be the same. Cut at any point, each config is one of before or of
+        after, which `master` opens both; done again, all are. One that has another data key, or none that can be read,
+        is left as it is. Errors as of `open`.
+        """
+        own = Subtree(objects, workspace_id)
+        config, keys, _ = _read_either(own, workspace_id, master)
+        after = rewrapped(config, workspace_id, master)
+        changed = False
+        for store in [Subtree(copy, workspace_id), own] if copy is not None else [own]:
+            for name in (COPY_KEY, KEY):
+                with contextlib.suppress(ObjectMissing, SnapshotDamaged, KeyRefused):
+                    there = store.get(name, max_bytes=CONFIG_MAX_BYTES)
+                    if there != after and read_config(there, workspace_id, master)[0] == keys:
+                        store.put(name, after)
+                        changed = True
+        return changed
 
     def chunk_id(self, data: Data) -> ChunkId:
         return blake3(data, key=self.keys.chunk_id).digest()

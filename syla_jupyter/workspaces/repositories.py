@@ -173,6 +173,16 @@ class Repositories:
         if whole:
             self.copy(record, remove=True)
 
+    def rekey(self, id: str) -> bool:
+        """Have all keys of a workspace wrapped by the master key that is in force; whether one was not."""
+        from ..snapshots.repository import Repository
+
+        stores = [store for store in (self.backup, self.objects) if store is not None]
+        changed = [Entries(store, self.master).rekey(id) for store in stores]
+        with contextlib.suppress(ObjectMissing):  # nothing was ever saved
+            changed.append(Repository.rekey(self.objects, id, self.master, self.backup))
+        return any(changed)
+
     def erase(self, id: str) -> None:
         """All versions, for good, unless another installation has the workspace by now. The key goes first."""
         from ..snapshots.repository import Repository

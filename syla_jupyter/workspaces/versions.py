@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..metadata.base import WorkspaceStore
 from ..model.clock import Clock
-from ..model.errors import BadInput, WrongState
+from ..model.errors import BadInput, Cancelled, SylaError, UnknownWorkspace, WrongState
 from ..model.record import State, WorkspaceRecord
 from ..model.retention import Retention
 from ..model.settings import Settings
@@ -52,6 +52,15 @@ class Differences:
     """`numpy 1.26 -> 2.1`, `+ pandas 2.2`, `- polars 1.0`"""
     variables: tuple[str, ...]
     """By kernel and name, the same way: type and size then and now."""
+
+
+@dataclass(frozen=True)
+class Rekeyed:
+    workspaces: int
+    changed: int
+    """Of those, so many had a key wrapped by another master key."""
+    refused: Mapping[str, SylaError]
+    """By workspace id."""
 
 
 class Versions:
@@ -212,6 +221,27 @@ class Versions:
         """Save what can be saved, name what is lost; what the workspace still has, the next save stores again."""
         with self._vault().repository(id) as repository:
             return repository.repair(progress=watch.progress, cancelled=watch.cancelled)
+
+    def rekey(self, watch: Watch = QUIET) -> Rekeyed:
+        """Have the keys of all workspaces in the store wrapped by the master key in force; `previous_master_key` opens
+        what is not. One that cannot be is told and left. Done again, it does what is left."""
+        changed, refused = 0, dict[str, SylaError]()
+        ids = dict.fromkeys([*self._vault().entries.ids(), *(record.id for record in self._registry.catalog.all())])
+        for id in ids:
+            if watch.cancelled():
+                raise Cancelled(f"{changed} workspaces are done", "The others are as they were: do it again")
+            try:
+                changed += self._rekey(id)
+            except SylaError as exc:
+                refused[id] = exc
+        return Rekeyed(len(ids), changed, refused)
+
+    def _rekey(self, id: str) -> bool:
+        try:
+            with self._registry.alone(id):
+                return self._vault().rekey(id)
+        except UnknownWorkspace:  # of another installation
+            return self._vault().rekey(id)
 
 
 def check_text(message: str, tags: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import itertools
 import os
 import shutil
 import subprocess
@@ -35,10 +36,12 @@ from syla_jupyter.model.policy import MINUTE, Policy
 from syla_jupyter.model.record import State, WorkspaceRecord
 from syla_jupyter.model.retention import Retention
 from syla_jupyter.model.snapshot import Reason
+from syla_jupyter.objects.base import ObjectStore
 from syla_jupyter.objects.local import LocalObjects
 from syla_jupyter.runtimes.removal import remove_tree
-from syla_jupyter.testing.faulty_objects import Call, Fault, FaultyObjects
-from syla_jupyter.workspaces.entries import Entry
+from syla_jupyter.snapshots.keys import KeyRing, LocalKey, MasterKey
+from syla_jupyter.testing.faulty_objects import Call, Fault, FaultyObjects, at
+from syla_jupyter.workspaces.entries import Entries, Entry
 from syla_jupyter.workspaces.inventory import packages
 from syla_jupyter.workspaces.replica import replicate
 from syla_jupyter.workspaces.snapshot_timer import SnapshotTimer
@@ -426,6 +429,48 @@ def test_another_master_key_is_refused(local: Local, shared: Path) -> None:
         assert isinstance(entry, KeyRefused)
         with pytest.raises(UnknownWorkspace):
             other.copies.adopt(id, root=other.root)
+
+
+def test_a_new_master_key_takes_the_place_of_the_old_one(local: Local, shared: Path, tmp_path: Path) -> None:
+    """Cut at any call of the store, both keys together open everything; done again, the new one alone does."""
+    records = [filled(local, name, large=1000) for name in ("one", "two")]
+    new, store, backup = LocalKey(bytes(32)), LocalObjects(shared), LocalObjects(tmp_path / "backup")
+    old, local.vault.backup = local.vault.master, backup
+    for record in records:
+        local.versions.take(record.id, author="ann")
+
+    def use(key: MasterKey, objects: ObjectStore = store) -> None:
+        local.vault.objects, local.vault.master, local.vault.entries = objects, key, Entries(objects, key)
+
+    def assert_whole() -> None:
+        assert [entry.record.id for _, entry in local.vault.entries.all() if isinstance(entry, Entry)] == sorted(
+            record.id for record in records
+        )
+        assert all(local.versions.get(record.id).number == 1 for record in records)
+
+    ring = KeyRing(new, [old])
+    for call in itertools.count():
+        use(ring, FaultyObjects(store, at(call, Fault.STOP)))
+        with contextlib.suppress(ObjectsFailed):
+            if not local.versions.rekey().refused:
+                break
+        use(ring)
+        assert_whole()
+    assert call > 6
+    use(ring)
+    assert local.versions.rekey().changed == 0
+    use(new)
+    assert_whole()
+    for record in records:
+        (record.files / "a.txt").write_text("second")
+        local.versions.take(record.id, author="ann")
+        assert local.versions.verify(record.id, data=True).ok
+        with local.vault.repository(record.id, from_backup=True) as repository:
+            assert [version.number for version in repository.versions()] == [1, 2]
+    use(old)
+    with pytest.raises(KeyRefused):
+        local.versions.all(records[0].id)
+    assert set(local.versions.rekey().refused) == {record.id for record in records}
 
 
 def test_an_entry_that_was_changed_is_refused(local: Local, shared: Path) -> None:
