@@ -68,7 +68,7 @@ def chunk_ids(entry: Entry) -> list[bytes]:
     if entry.kind != Kind.FILE:
         return []
     content = entry.content
-    return [content] if len(content) == ID_BYTES else [content[i : i + ID_BYTES] for i in range(0, len(content), 32)]
+    return [content[i : i + ID_BYTES] for i in range(0, len(content), ID_BYTES)]
 
 
 def placed_chunks(entry: Entry) -> list[tuple[int, int, bytes]]:
