@@ -199,17 +199,17 @@ class Workspace:
         """For good; `prune` frees their space."""
         self._application.versions().delete(self.id, numbers)
 
-    def prune(self, rules: Retention | None = None, *, dry_run: bool = False) -> PruneReport:
+    def prune(self, rules: Retention | None = None, *, dry_run: bool = False, watch: Watch = QUIET) -> PruneReport:
         """Free what no version needs; with rules, let go of those that none of them keeps first."""
-        return self._application.versions().prune(self.id, rules, dry_run=dry_run)
+        return self._application.versions().prune(self.id, rules, dry_run=dry_run, watch=watch)
 
     def verify(self, *, data: bool | float = False, watch: Watch = QUIET) -> VerifyReport:
         """By the index, or with a part (0 to 1) or all (True) of the data read and checked."""
         return self._application.versions().verify(self.id, data=data, watch=watch)
 
-    def repair(self) -> RepairReport:
+    def repair(self, *, watch: Watch = QUIET) -> RepairReport:
         """Save what can be saved of damaged versions."""
-        return self._application.versions().repair(self.id)
+        return self._application.versions().repair(self.id, watch=watch)
 
     def clone(self, name: str, *, version: int | None = None, watch: Watch = QUIET) -> Workspace:
         """A workspace beside this one that is as this one is now, or was in a version."""

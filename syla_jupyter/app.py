@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from .snapshots.keys import MasterKey
     from .workspaces.copies import Copies
     from .workspaces.registry import Registry
-    from .workspaces.vault import Vault
+    from .workspaces.vault import Saved, Vault
     from .workspaces.versions import Versions
 
 CONTAINER_USER = User(1000, 1000)  # of the image; used where the host's user is root
@@ -73,6 +73,8 @@ class Application:
     copies: Callable[[], Copies]
     object_listeners: list[Observe]
     """Told of each request to the object stores, attempts counted; they raise nothing."""
+    version_listeners: list[Callable[[Saved], None]]
+    """Told of each version of a workspace that was saved, whoever had it taken."""
 
     def images(self) -> Images:
         """Imported when asked for: it needs the engine's SDK, which a start from the pool does not."""
@@ -186,13 +188,17 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
     )
     places = Places(settings.data_dir)
     heard: list[Observe] = []
-    vault = once(lambda: open_vault(settings, environ, places, templates, owner=(user, mount_via), heard=heard))
+    told: list[Callable[[Saved], None]] = []
+    vault = once(
+        lambda: open_vault(settings, environ, places, templates, owner=(user, mount_via), heard=heard, told=told)
+    )
     registry = once(lambda: open_registry(store(), service, runtime, settings, places, clock, owner, vault))
     versions = once(lambda: open_versions(registry(), store(), vault, settings, clock))
     copies = once(lambda: open_copies(registry(), store(), versions(), vault, clock, templates))
     return Application(
-        settings, environ, clock, runtime, templates, pool, service, store, registry, vault, versions, copies, heard
-    )
+        settings, environ, clock, runtime, templates, pool, service, store, registry, vault, versions, copies, heard,
+        told,
+    )  # fmt: skip
 
 
 def open_store(settings: Settings) -> WorkspaceStore:
@@ -258,6 +264,7 @@ def open_vault(
     *,
     owner: tuple[User, MountVia],
     heard: Sequence[Observe],
+    told: Sequence[Callable[[Saved], None]] = (),
 ) -> Vault:
     """The object stores that the settings name, with the key that is in force. `BadInput`, `KeyRefused`."""
     from .workspaces.vault import Vault
@@ -270,7 +277,7 @@ def open_vault(
         for listener in heard:
             listener(request)
 
-    return Vault(
+    vault = Vault(
         objects=open_objects(settings.snapshot_store or str(settings.data_dir / "objects"), "snapshot_store", observe),
         backup=open_objects(backup, "backup_store", observe) if backup else None,
         master=open_master_key(settings, environ),
@@ -281,6 +288,8 @@ def open_vault(
         owner=(0, 0) if mount_via is MountVia.ATTACH else (user.uid, user.gid),
         image_of=lambda template: image_reference(templates.get(template)),
     )
+    vault.listeners = told
+    return vault
 
 
 def open_objects(address: str, field: str, observe: Observe) -> ObjectStore:
@@ -300,18 +309,24 @@ def open_objects(address: str, field: str, observe: Observe) -> ObjectStore:
 
 def open_master_key(settings: Settings, environ: Mapping[str, str]) -> MasterKey:
     """`KeyRefused` when it is not there; only the file in the data directory is made."""
-    from .snapshots.keys import KMS, MasterKey
+    from .snapshots.keys import KMS, KeyRing, MasterKey
 
-    source = settings.master_key
-    if source == "environment":
-        return MasterKey.from_environment(environ.get("SYLA_MASTER_KEY", ""))
-    if source.startswith("kms:"):
-        import boto3
+    def opened(source: str, variable: str) -> MasterKey:
+        if source == "environment":
+            return MasterKey.from_environment(environ.get(variable, ""), variable)
+        if source.startswith("kms:"):
+            import boto3
 
-        return KMS(boto3.client("kms"), source.removeprefix("kms:"))
-    if source:
+            return KMS(boto3.client("kms"), source.removeprefix("kms:"))
         return MasterKey.from_file(Path(source).expanduser())
-    return MasterKey.from_file(settings.data_dir / "master.key", create=True)
+
+    if settings.master_key:
+        current = opened(settings.master_key, "SYLA_MASTER_KEY")
+    else:
+        current = MasterKey.from_file(settings.data_dir / "master.key", create=True)
+    if not settings.previous_master_key:
+        return current
+    return KeyRing(current, [opened(settings.previous_master_key, "SYLA_PREVIOUS_MASTER_KEY")])
 
 
 def installation_id(data_dir: Path) -> str:

@@ -107,6 +107,11 @@ class Syla(Configurable):
         "(SYLA_MASTER_KEY), or 'kms:<key id>'. Empty: the environment where it has one, else `master.key` in the data "
         "directory, made at the first use. Without it no snapshot can be read: keep a copy.",
     ).tag(config=True)
+    previous_master_key = Unicode(
+        "",
+        help="The master key before this one, given the same way ('environment': SYLA_PREVIOUS_MASTER_KEY): what it "
+        "encrypts can be read until `syla snapshot rekey` has left nothing of that. Empty: none, or that variable.",
+    ).tag(config=True)
     keep_last = Integer(10, help="Newest automatic snapshots of a workspace that are kept.").tag(config=True)
     keep_hourly = Integer(24, help="Hours of which the newest automatic snapshot is kept.").tag(config=True)
     keep_daily = Integer(7, help="The same, of days.").tag(config=True)
@@ -207,6 +212,8 @@ def load_settings(config: Config | None, environ: Mapping[str, str]) -> Settings
             snapshot_store=environ.get("SYLA_STORE") or traits.snapshot_store,
             backup_store=environ.get("SYLA_BACKUP_STORE") or traits.backup_store,
             master_key=traits.master_key or ("environment" if environ.get("SYLA_MASTER_KEY") else ""),
+            previous_master_key=traits.previous_master_key
+            or ("environment" if environ.get("SYLA_PREVIOUS_MASTER_KEY") else ""),
             retention=Retention(
                 last=traits.keep_last,
                 hourly=traits.keep_hourly,

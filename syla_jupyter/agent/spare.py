@@ -254,7 +254,7 @@ class Claimable:
             apply_claim(claim, self._app)
         except Exception as exc:  # the event loop would log it and go on, and the start would wait for its time limit
             message = "%s: %s" % (getattr(exc, "strerror", type(exc).__name__), getattr(exc, "filename", exc))
-            self._channel.send(json.dumps({"ok": False, "message": message}).encode())
+            self._channel.send(json.dumps({"ok": False, "message": message[:500]}).encode())
             os._exit(1)
         self._arm()
         answer: Dict[str, Any] = {"ok": True}

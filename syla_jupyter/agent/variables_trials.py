@@ -34,9 +34,12 @@ class Trials:
         self._lines: Any = None
 
     def start(self) -> None:
-        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "variables_verifier.py")
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
         self._process = subprocess.Popen(
-            [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            [sys.executable, script, "--verify"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
         assert self._process.stdout is not None
         self._lines = self._lines_of(self._process.stdout.fileno())

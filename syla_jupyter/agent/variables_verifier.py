@@ -1,6 +1,6 @@
 """Tries whether saved groups load: an interpreter of its own, that has nothing of the kernel but its search path.
 
-    python3 variables_verifier.py     on standard input a line of JSON {"directory", "path", "modules", "imports"}, then
+    python3 zygote.py --verify        on standard input a line of JSON {"directory", "path", "modules", "imports"}, then
                                       one {"groups": [[number, group]], "others": [group]} for each attempt
                                       on standard output {"at": number} before each group, {"failed": number, "reason"}
                                       where it failed, and at the end {"done": true}, or {"crashed": wait status}
@@ -14,29 +14,17 @@ too that are known to load: it may use them.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import os
 import sys
 import types
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-def load(name: str) -> Any:
-    """As the zygote does."""
-    known = sys.modules.get("_syla_" + name)
-    if known is None:
-        spec = importlib.util.spec_from_file_location("_syla_" + name, os.path.join(HERE, name + ".py"))
-        assert spec is not None
-        assert spec.loader is not None
-        known = sys.modules["_syla_" + name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(known)
-    return known
+Load = Callable[[str], Any]
+"""Gives files beside this one."""
 
 
-def attempt(asked: Dict[str, Any], told: Dict[str, Any], answers: Any) -> None:
+def attempt(asked: Dict[str, Any], told: Dict[str, Any], answers: Any, load: Load) -> None:
     """In a child of its own."""
     loader, store = load("variables_loader"), load("variables_store").Store(told["directory"])
     short = load("variables_text").short
@@ -70,7 +58,8 @@ def attempt(asked: Dict[str, Any], told: Dict[str, Any], answers: Any) -> None:
     tell(done=True)
 
 
-def main() -> None:
+def run(load: Load) -> None:
+    """Does not return."""
     told = json.loads(sys.stdin.readline())
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     nothing = os.open(os.devnull, os.O_WRONLY)
@@ -87,7 +76,7 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             try:
-                attempt(json.loads(line), told, answers)
+                attempt(json.loads(line), told, answers, load)
                 answers.flush()
             finally:
                 os._exit(0)
@@ -95,7 +84,3 @@ def main() -> None:
         if status:
             answers.write(json.dumps({"crashed": status}) + "\n")
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,7 +6,8 @@ trial import in a forked child finds out, crashes and endless loops included. Be
 is frozen out of the garbage collector, so that children do not copy pages just by collecting.
 
 With `--fresh CLAIM CHANNEL PREFIX` it does not fork: it becomes a kernel itself, from a clean interpreter. That is
-what a spare does when the user's own packages shadow what it has already imported.
+what a spare does when the user's own packages shadow what it has already imported. With `--verify` it tries whether
+saved variables load (`variables_verifier`).
 """
 
 from __future__ import annotations
@@ -192,6 +193,8 @@ def become_kernel(channel: int, prefix: str, claim: object) -> None:
 def main() -> None:
     if sys.path and os.path.abspath(sys.path[0]) == HERE:
         del sys.path[0]
+    if sys.argv[1] == "--verify":
+        load("variables_verifier").run(load)
     put_user_site_first()
     spare, procself = load("spare"), load("procself")
     load("lazy_debugger")

@@ -133,6 +133,10 @@ def _snapshots(application: app.Application) -> list[Finding]:
         return [Finding("missing", "snapshots", exc.message, exc.hint or "c.Syla.snapshot_store, c.Syla.master_key")]
     if vault.backup is None:
         found.append(Finding("note", "backup", "no second copy of snapshots is kept", "set c.Syla.backup_store"))
+    if settings.previous_master_key:
+        found.append(
+            Finding("note", "encryption", "a previous master key is set", "`syla snapshot rekey`, then unset it")
+        )
     key = f"master key {vault.master.id} of {source}"
     return [*found, Finding("ok", "encryption", f"{key}; without it no snapshot can be read, so keep a copy")]
 

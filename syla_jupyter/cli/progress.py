@@ -65,7 +65,7 @@ def line(what: str, progress: Progress) -> str:
             done = min(1.0, progress.bytes_done / progress.bytes_total)
         parts.append(f"[{'#' * round(done * WIDTH):{WIDTH}}]")
     files = f"{progress.files_done:,}" + (f" of {progress.files_total:,}" if progress.files_total else "")
-    parts.append(f"{files} files, {size(progress.bytes_done)}, {size(int(progress.bytes_per_second))}/s")
+    parts.append(f"{files} {progress.unit}, {size(progress.bytes_done)}, {size(int(progress.bytes_per_second))}/s")
     if progress.seconds_left is not None:
         parts[-1] += f", {readable_duration(progress.seconds_left)} left"
     return f"{what}  " + "  ".join(parts)

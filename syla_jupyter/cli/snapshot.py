@@ -169,12 +169,14 @@ def restore(
                 raise click.UsageError("PATHS go back to where they were; leave them or --into out")
             made = application.copies().clone(
                 record.id, into, root=choosing.root_directory(root, application.environ), author=record.owner,
-                number=number, watch=watch,
+                number=number, partial=partial, watch=watch,
             )  # fmt: skip
             notes, line = made.notes, f"v{number} of {record.name!r} is workspace {into!r}: {made.record.files}"
             result: dict[str, Any] = {"workspace": shown.as_json(made.record, application.clock.now())}
         else:
-            rewound = application.versions().restore(record.id, number, author=record.owner, paths=paths, watch=watch)
+            rewound = application.versions().restore(
+                record.id, number, author=record.owner, paths=paths, partial=partial, watch=watch
+            )
             notes = rewound.notes
             before = f"; what was there is v{rewound.before.number}" if rewound.before else ""
             line = f"{', '.join(paths) or 'Workspace'} of {record.name!r} is as in v{number} again{before}."
@@ -255,7 +257,8 @@ def repair(name: str | None) -> None:
     """Save what can be saved of damaged versions, and name what is lost."""
     application = app.shared()
     record = choosing.named(application, name)
-    found = application.versions().repair(record.id)
+    with watched("Repairing") as watch:
+        found = application.versions().repair(record.id, watch=watch)
     click.echo(
         f"{record.name!r}: {plural(found.packs_read, 'pack')} read, {plural(found.chunks_found, 'piece')} found."
     )
@@ -265,6 +268,24 @@ def repair(name: str | None) -> None:
         click.echo(f"  v{number} is lost")
     if found.lost:
         click.echo("The next snapshot stores again what the workspace still has.")
+
+
+@group.command()
+def rekey() -> None:
+    """Have the keys of all snapshots encrypted by the master key that is in force.
+
+    Set the new one (c.Syla.master_key) with the old one beside it (c.Syla.previous_master_key), run this, take the old
+    one away. Nothing else is written anew. Cut off anywhere, it can be done again.
+    """
+    application = app.shared()
+    with watched("Encrypting") as watch:
+        done = application.versions().rekey(watch)
+    click.echo(f"{plural(done.workspaces, 'workspace')}, {done.changed} of them encrypted by the new key from now on.")
+    for id, error in done.refused.items():
+        click.echo(f"  {id}: {printable(str(error))}")
+    if done.refused:
+        sys.exit(next(iter(done.refused.values())).exit_code)
+    click.echo("The previous master key opens nothing any more: take it out of the configuration.")
 
 
 def keep_options(command: Command) -> Command:
@@ -295,7 +316,8 @@ def prune(name: str | None, dry_run: bool, force: bool, as_json_wanted: bool, **
     going = [verdict for verdict in verdicts if not verdict.kept]
     if going and not dry_run:
         _confirm(force, f"Delete {plural(len(going), 'version')} of {record.name!r} for good?")
-    report = application.versions().prune(record.id, rules, dry_run=dry_run)
+    with watched("Freeing", quiet=as_json_wanted) as watch:
+        report = application.versions().prune(record.id, rules, dry_run=dry_run, watch=watch)
     if as_json_wanted:
         shown.print_json(
             {"deleted": [v.version.number for v in going], "report": dataclasses.asdict(report), "dry_run": dry_run}

@@ -21,7 +21,7 @@ NAMED_MAX = 200
 def parse_number(text: str) -> int:
     """`v3` or `3`."""
     digits = text.removeprefix("v")
-    if not (digits.isascii() and digits.isdecimal()) or not 0 < int(digits) < 1 << 31:
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 10) or not 0 < int(digits) < 1 << 31:
         raise BadInput("VERSION", f"{text[:40]!r} is no version", "Such as v3; `syla snapshot list` has them")
     return int(digits)
 

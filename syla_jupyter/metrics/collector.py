@@ -54,7 +54,7 @@ class Saved(Protocol):
     """As listeners of versions are told."""
 
     @property
-    def version(self) -> Version | None: ...
+    def version(self) -> Version: ...
     @property
     def report(self) -> SaveReport: ...
     @property
@@ -85,8 +85,6 @@ class Metered:
             self._metrics.duration.labels(verb).observe(change.seconds)
 
     def saved(self, taken: Saved) -> None:
-        if taken.version is None:
-            return
         reason = str(taken.version.reason)
         self._metrics.snapshots.labels(reason).inc()
         self._metrics.duration.labels("snapshot").observe(taken.seconds)

@@ -76,6 +76,9 @@ class Settings:
     master_key: str = ""
     """What wraps the keys of snapshots: a file, `environment` (SYLA_MASTER_KEY), or `kms:<key id>`; empty: a file in
     `data_dir`, made at the first use."""
+    previous_master_key: str = ""
+    """The one before it, the same way (`environment`: SYLA_PREVIOUS_MASTER_KEY), while `syla snapshot rekey` is to be
+    done; empty: none."""
     retention: Retention = field(default_factory=Retention)
     """Of snapshots that were taken by themselves."""
     start_timeout_seconds: float = 60.0

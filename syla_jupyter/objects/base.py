@@ -26,7 +26,7 @@ from ..model.errors import BadInput
 Data = bytes | bytearray | memoryview
 KEY_MAX_BYTES = 1000
 SEGMENT_MAX_BYTES = 200
-_SEGMENT = re.compile(r"[a-z0-9_.-]{1,200}")
+_SEGMENT = re.compile(rf"[a-z0-9_.-]{{1,{SEGMENT_MAX_BYTES}}}")
 
 
 @dataclass(frozen=True)

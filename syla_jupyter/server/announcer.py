@@ -13,7 +13,7 @@ from typing import Any
 from ..model.clock import Clock
 from ..model.record import WorkspaceRecord
 from ..workspaces.registry import Change
-from ..workspaces.versions import Taken
+from ..workspaces.vault import Saved
 from . import shown, wire
 from .events import EventHub
 
@@ -53,16 +53,14 @@ class Announcer:
 
         self.hub.publish(record.id, record.owner, write)
 
-    def taken(self, taken: Taken) -> None:
+    def saved(self, saved: Saved) -> None:
         """A listener of the versions."""
-        record, version, now = taken.record, taken.version, self._clock.now()
-        if version is None:
-            return
-        workspace, snapshot = shown.workspace(record, root=self._root, now=now), shown.snapshot(version)
+        record, now = saved.record, self._clock.now()
+        workspace, snapshot = shown.workspace(record, root=self._root, now=now), shown.snapshot(saved.version)
 
         def write(id: str) -> str:
             event = wire.SnapshotEvent(
-                id=id, time=shown.time(now), workspace=workspace, snapshot=snapshot, seconds=taken.seconds
+                id=id, time=shown.time(now), workspace=workspace, snapshot=snapshot, seconds=saved.seconds
             )
             return event.model_dump_json()
 

@@ -103,7 +103,7 @@ class Housekeeping:
                 )
             )
             registry.listeners.append(_metered[0].changed)
-            application.versions().listeners.append(_metered[0].saved)
+            application.version_listeners.append(_metered[0].saved)
             application.object_listeners.append(_metered[0].requested)
 
     def start(self) -> None:

@@ -56,7 +56,7 @@ def restore(call: Call) -> Reply:
     if "into" in asked.model_fields_set:
         if asked.paths:
             raise BadInput("paths", "paths go back to where they were", "Leave out `paths`, or `into`")
-        return _copied(call, asked.into, number)
+        return _copied(call, asked.into, number, partial=asked.partial)
     rewound = _versions(call).restore(record.id, number, author=record.owner, paths=asked.paths, partial=asked.partial)
     return Reply(
         snapshot_wire.RestoredSnapshot(
@@ -171,9 +171,11 @@ def prune(call: Call) -> Reply:
 # -- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _copied(call: Call, name: str, number: int | None) -> Reply:
+def _copied(call: Call, name: str, number: int | None, *, partial: bool = False) -> Reply:
     record = call.found()
-    made = _copies(call).clone(record.id, name, root=call.services.root, author=record.owner, number=number)
+    made = _copies(call).clone(
+        record.id, name, root=call.services.root, author=record.owner, number=number, partial=partial
+    )
     return Reply(
         snapshot_wire.RestoredSnapshot(
             workspace=show(call.services, made.record), saved=None, notes=[shown.plain(note) for note in made.notes]
@@ -195,6 +197,6 @@ def _copies(call: Call) -> Copies:
 
 def _number(call: Call, name: str = "version") -> int:
     text = call.names[name]
-    if not (text.isascii() and text.isdecimal()) or not 0 < int(text[:20]) < 1 << 31:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10) or not 0 < int(text) < 1 << 31:
         raise BadInput(name, f"{text[:40]!r} is no version", "A number, as in the list")
     return int(text)

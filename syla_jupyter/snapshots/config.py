@@ -1,7 +1,8 @@
 """The config of a repository: what never changes, and the wrapped data key. The only object that is not encrypted.
 
 A keyed hash over all of it is checked as soon as the data key is known, so nobody without the key can change how
-content is cut. It is written once; deleting it makes everything else in the repository unreadable for ever.
+content is cut. Of what was written once nothing changes but the wrap, when the master key does; deleting it makes
+everything else in the repository unreadable for ever.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from blake3 import blake3
 
 from ..model.errors import SnapshotDamaged
 from .crypto import Keys
-from .keys import MasterKey
+from .keys import LocalKey, MasterKey
 
 FORMAT, VERSION = "syla-snapshots", 1
 CONFIG_MAX_BYTES = 1 << 16
@@ -52,6 +53,22 @@ def make_config(workspace_id: str, data_key: bytes, master: MasterKey) -> tuple[
 
 def read_config(data: bytes, workspace_id: str, master: MasterKey) -> tuple[Keys, Chunking]:
     """`SnapshotDamaged` for what is no config or was changed, `KeyRefused` when the master key does not fit."""
+    config, data_key = _opened(data, workspace_id, master)
+    keys = Keys.derive(data_key)
+    return keys, Chunking(keys.chunking_seed, **config["chunking"])
+
+
+def rewrapped(data: bytes, workspace_id: str, master: MasterKey) -> bytes:
+    """The same config with its data key wrapped by what `master` wraps with; itself where it is already. As above."""
+    config, data_key = _opened(data, workspace_id, master)
+    if master.kind == LocalKey.kind and [wrap.get("id") for wrap in config["keys"]] == [master.id]:
+        return data
+    config["keys"] = [master.wrap(data_key, workspace_id)]
+    config["hash"] = _hash(config, Keys.derive(data_key))
+    return json.dumps(config, indent=1).encode()
+
+
+def _opened(data: bytes, workspace_id: str, master: MasterKey) -> tuple[dict[str, Any], bytes]:
     try:
         config = json.loads(data)
         if config["format"] != FORMAT or not isinstance(config["version"], int):
@@ -64,10 +81,11 @@ def read_config(data: bytes, workspace_id: str, master: MasterKey) -> tuple[Keys
     except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise SnapshotDamaged("The repository's config is damaged", "Put it back from the backup store") from exc
     matching = [wrap for wrap in wraps if wrap.get("id") == master.id] or wraps[:1]
-    keys = Keys.derive(master.unwrap(matching[0] if matching else {}, workspace_id))
-    if config.get("workspace") != workspace_id or not hmac.compare_digest(said, bytes.fromhex(_hash(config, keys))):
+    data_key = master.unwrap(matching[0] if matching else {}, workspace_id)
+    known = bytes.fromhex(_hash(config, Keys.derive(data_key)))
+    if config.get("workspace") != workspace_id or not hmac.compare_digest(said, known):
         raise SnapshotDamaged("The repository's config was changed", "Put it back from the backup store")
-    return keys, Chunking(keys.chunking_seed, **public)
+    return {**config, "chunking": public}, data_key
 
 
 def _hash(config: Mapping[str, Any], keys: Keys) -> str:

@@ -7,6 +7,7 @@ kill us. Cut points are FastCDC's with the repository's seed, so the same data g
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import stat
@@ -17,7 +18,7 @@ from typing import NamedTuple, Protocol
 import pyfastcdc
 
 from .special import extents, read_attributes
-from .tree import Entry, Kind
+from .tree import FILE_BYTES_MAX, Entry, Kind, modified_ns
 
 LARGE_BYTES = 1 << 20
 ATTEMPTS = 3
@@ -55,7 +56,7 @@ def file_entry(path: bytes, info: os.stat_result, fd: int, racy_ns: int) -> Entr
     """All but its content. What changed after `racy_ns` may have changed again unseen: the next save reads it."""
     ctime_ns = info.st_ctime_ns if info.st_ctime_ns < racy_ns else 0
     return Entry(
-        path, Kind.FILE, stat.S_IMODE(info.st_mode), info.st_mtime_ns, info.st_size, xattrs=read_attributes(fd),
+        path, Kind.FILE, stat.S_IMODE(info.st_mode), modified_ns(info), info.st_size, xattrs=read_attributes(fd),
         ctime_ns=ctime_ns, inode=info.st_ino,
     )  # fmt: skip
 
@@ -111,6 +112,8 @@ class LargeReader:
             before = os.fstat(fd)
             if not stat.S_ISREG(before.st_mode):
                 raise OSError(0, "is no file any more")
+            if before.st_size > FILE_BYTES_MAX:
+                raise OSError(errno.EFBIG, "")  # nobody could read its entry again
             if attempt:
                 self._tick(0)
             layout = Layout(file_entry(path, before, fd, racy_ns))

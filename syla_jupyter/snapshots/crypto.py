@@ -21,7 +21,7 @@ from blake3 import blake3
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ..model.errors import SnapshotDamaged
+from ..model.errors import InsufficientResources, SnapshotDamaged
 from ..objects.base import Data
 
 MAGIC = b"SYLA\x01"
@@ -31,7 +31,7 @@ HEADER_BYTES = len(MAGIC) + 1 + SALT_BYTES
 FOOTER_NUMBER = 0xFFFF_FFFF
 PLAIN, ZSTD = 0, 1
 SEALED_MAX_BYTES = 1 << 28
-"""Of a sealed object's content."""
+"""Of a sealed object, and of its content."""
 _ENVELOPE = struct.Struct("<BI")
 _CONTEXT = "syla-jupyter snapshots 2026-11 "
 
@@ -99,10 +99,17 @@ def block_cipher(keys: Keys, head: Data) -> BlockCipher:
 
 
 def seal(keys: Keys, kind: bytes, name: str, data: bytes) -> bytes:
-    """One object, encrypted. `kind`: one byte; `name`: its key, or empty where its hash is the key."""
+    """One object, encrypted. `kind`: one byte; `name`: its key, or empty where its hash is the key.
+
+    `InsufficientResources` for what `unseal` would refuse.
+    """
     head = header(kind, os.urandom(SALT_BYTES))
     cipher = AESGCM(blake3(head[-SALT_BYTES:], key=keys.sealed).digest())
-    return head + cipher.encrypt(_nonce(0), enveloped(data), head + name.encode())
+    result = head + cipher.encrypt(_nonce(0), enveloped(data), head + name.encode())
+    if max(len(data), len(result)) > SEALED_MAX_BYTES:
+        what = f"{name or 'an index object'} would hold {len(data)} bytes, and {SEALED_MAX_BYTES} can be read"
+        raise InsufficientResources(what, "Let go of versions, or keep fewer files in one workspace")
+    return result
 
 
 def unseal(keys: Keys, kind: bytes, name: str, data: Data) -> bytes:

@@ -96,8 +96,9 @@ class Journal:
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         journal = cls(file, fd, stagings)
-        journal._write({"stagings": [asdict(staging) for staging in stagings]})
         try:
+            journal._write({"stagings": [asdict(staging) for staging in stagings]})
+            _sync(state_dir)
             for staging in stagings:
                 _make(staging)
         except OSError:
@@ -106,7 +107,9 @@ class Journal:
         return journal
 
     def _write(self, document: object) -> None:
-        os.write(self._fd, json.dumps(document).encode() + b"\n")
+        rest = memoryview(json.dumps(document).encode() + b"\n")
+        while rest:  # a disk that is nearly full takes a part
+            rest = rest[os.write(self._fd, rest) :]
         os.fsync(self._fd)
 
     def commit(self, steps: Sequence[Step], *, on_disk: bool = False) -> list[tuple[Step, OSError]]:
@@ -207,6 +210,14 @@ def _make(staging: Staging) -> None:
             os.close(target)
     finally:
         os.close(parent)
+
+
+def _sync(directory: Path) -> None:
+    fd = os.open(directory, DIRECTORY_FLAGS)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _share_project(source: int, fd: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -152,7 +152,7 @@ def fetch(
     todo: Sequence[Run],
     again: Callable[[bytes], bytes],
     lost: Callable[[bytes, SnapshotDamaged], None],
-) -> Iterator[tuple[bytes, memoryview]]:
+) -> Generator[tuple[bytes, memoryview]]:
     """`again` reads a chunk whose pack has gone meanwhile; `lost` is told of what cannot be read (and may raise)."""
     if len(todo) == 1:  # no threads for one request
         yield from _chunks(todo[0], lambda: reader.run(todo[0]), again, lost)

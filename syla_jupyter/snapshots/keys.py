@@ -15,7 +15,7 @@ import os
 import secrets
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ _FILE_MAX_BYTES = 4096
 
 
 class MasterKey(ABC):
-    """Wraps data keys; made by `from_file`, `from_environment` or `KMS`."""
+    """Wraps data keys; made by `from_file`, `from_environment`, `KMS`, or of several by `KeyRing`."""
 
     kind: str
     id: str
@@ -61,9 +61,9 @@ class MasterKey(ABC):
         return LocalKey(_parse(text.decode("ascii", "replace"), f"The file {path}"))
 
     @staticmethod
-    def from_environment(value: str) -> LocalKey:
+    def from_environment(value: str, variable: str = "SYLA_MASTER_KEY") -> LocalKey:
         """The value of a variable: 64 hexadecimal digits, or 32 bytes in base64."""
-        return LocalKey(_parse(value, "SYLA_MASTER_KEY"))
+        return LocalKey(_parse(value, variable))
 
 
 class LocalKey(MasterKey):
@@ -148,7 +148,29 @@ class KMS(MasterKey):
             raise ObjectsFailed(f"KMS cannot be reached ({type(exc).__name__})", "Check endpoint and network") from exc
 
 
-_WHERE = "Set master_key_file or SYLA_MASTER_KEY to the key this installation has used so far"
+class KeyRing(MasterKey):
+    """The key that is in force, and those before it: wraps with the first, unwraps with whichever fits."""
+
+    def __init__(self, current: MasterKey, previous: Sequence[MasterKey]) -> None:
+        self._keys = (current, *previous)
+        self.kind, self.id = current.kind, current.id
+
+    def wrap(self, data_key: bytes, workspace_id: str) -> dict[str, str]:
+        return self._keys[0].wrap(data_key, workspace_id)
+
+    def unwrap(self, wrap: Mapping[str, str], workspace_id: str) -> bytes:
+        fitting = [key for key in self._keys if key.id == wrap.get("id")]
+        refused: KeyRefused | None = None
+        for key in fitting or [key for key in self._keys if key.kind == wrap.get("kind")] or self._keys:
+            try:
+                return key.unwrap(wrap, workspace_id)
+            except KeyRefused as exc:
+                refused = refused or exc
+        assert refused is not None
+        raise refused
+
+
+_WHERE = "Set c.Syla.master_key or SYLA_MASTER_KEY to the key this installation has used so far"
 
 
 def _parse(text: str, where: str) -> bytes:

@@ -20,12 +20,24 @@ import msgpack
 from blake3 import blake3
 
 from ..model.errors import SnapshotDamaged
-from .tree import DEPTH_MAX, ID_BYTES, NAME_MAX_BYTES, TARGET_MAX_BYTES, XATTRS_MAX_BYTES, Entry, Kind, order_key, shown
+from .tree import (
+    DEPTH_MAX,
+    FILE_BYTES_MAX,
+    ID_BYTES,
+    NAME_MAX_BYTES,
+    PATH_MAX_BYTES,
+    TARGET_MAX_BYTES,
+    TIME_NS_MAX,
+    XATTRS_MAX_BYTES,
+    Entry,
+    Kind,
+    order_key,
+    shown,
+)
 
 FORMAT = 1
 MORE = 4
 ENTRIES_MAX = 10_000_000
-FILE_BYTES_MAX = 1 << 53
 PIECE_BYTES_MAX = 8 << 20
 CHUNK_MIN_BYTES, CHUNK_MAX_BYTES = 4096, 256 << 10
 CHUNK_MASK = 0x7F  # of a path's CRC: a chunk ends after about 128 entries
@@ -134,13 +146,14 @@ def admissible(entry: Entry) -> Entry:
         and type(xattrs) is tuple
         and 0 <= mode <= 0o7777
         and 0 <= size <= FILE_BYTES_MAX
-        and -(1 << 63) <= mtime_ns < 1 << 63
+        and -TIME_NS_MAX - 1 <= mtime_ns <= TIME_NS_MAX
     ):
         raise _refused("has a record of a wrong type", path)
     if kind == Kind.FILE or kind == MORE:
         _check_content(entry)
     elif kind == Kind.SYMLINK or kind == Kind.HARDLINK:
-        if not 0 < len(content) <= TARGET_MAX_BYTES or b"\0" in content or pieces or size:
+        longest = TARGET_MAX_BYTES if kind == Kind.SYMLINK else PATH_MAX_BYTES
+        if not 0 < len(content) <= longest or b"\0" in content or pieces or size:
             raise _refused("has a link to nowhere", path)
     elif kind != Kind.DIRECTORY or content or pieces or size:
         raise _refused("has an entry of an unknown kind", path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -33,9 +33,13 @@ class Checked:
     lost: tuple[bytes, ...] = ()
 
 
-def check_packs(repository: Repository, wanted: Iterable[tuple[bytes, Pack | None]]) -> Iterator[Checked]:
-    """`wanted`: ids of packs, and their tables where they are known; else the pack's own is read."""
-    with ThreadPoolExecutor(READERS, "syla-check") as pool:
+def check_packs(repository: Repository, wanted: Iterable[tuple[bytes, Pack | None]]) -> Generator[Checked]:
+    """`wanted`: ids of packs, and their tables where they are known; else the pack's own is read.
+
+    Closed before its end it waits for the packs that are just being read, and for no other.
+    """
+    pool = ThreadPoolExecutor(READERS, "syla-check")
+    try:
         waiting = iter(wanted)
         futures = deque(pool.submit(_check, repository, *item) for _, item in zip(range(AHEAD), waiting, strict=False))
         while futures:
@@ -43,6 +47,8 @@ def check_packs(repository: Repository, wanted: Iterable[tuple[bytes, Pack | Non
             for item in waiting:
                 futures.append(pool.submit(_check, repository, *item))
                 break
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _check(repository: Repository, id: bytes, known: Pack | None) -> Checked:

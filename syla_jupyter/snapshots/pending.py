@@ -69,6 +69,7 @@ class Pending:
     def __init__(self, objects: ObjectStore, keys: Keys, sequence: int) -> None:
         self.key = PREFIX + secrets.token_hex(16)
         self._objects, self._keys = objects, keys
+        self._leased = False
         self._content = encode({"sequence": sequence, "process": asdict(Process.this())})
 
     def put(self) -> None:
@@ -88,10 +89,7 @@ class Pending:
         self._objects.put(self.key, seal(self._keys, KIND, self.key, self._content))
 
     def remove(self) -> None:
-        keys = [self.key]
-        if not self._objects.conditional:
-            keys.append(LEASE)
-        self._objects.delete(keys)
+        self._objects.delete([self.key, *([LEASE] if self._leased else [])])
 
     def _take_lease(self) -> None:
         now = self._objects.head(self.key).modified_at
@@ -104,6 +102,7 @@ class Pending:
                     "Another save of this workspace runs, and this object store cannot keep two apart",
                     "Wait for its end, or use a store with conditional writes",
                 )
+        self._leased = True
         self._objects.put(LEASE, seal(self._keys, KIND, LEASE, self._content))
 
 

@@ -1,4 +1,4 @@
-"""How far a save or restore is, said at most ten times a second, and where it notices that nobody wants it any more."""
+"""How far a long verb is, said at most ten times a second, and where it notices that nobody wants it any more."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class Progress:
     bytes_done: int
     bytes_total: int | None
     elapsed_seconds: float
+    unit: str = "files"
+    """What is counted, for people."""
 
     @property
     def bytes_per_second(self) -> float:
@@ -43,7 +45,10 @@ def never() -> bool:
 class Meter:
     """Counts from any thread; `tick`, in the caller's thread, reports and raises `Cancelled`."""
 
-    def __init__(self, report: Report | None, cancelled: Callable[[], bool], clock: Clock) -> None:
+    def __init__(
+        self, report: Report | None, cancelled: Callable[[], bool], clock: Clock, *, unit: str = "files"
+    ) -> None:
+        self._unit = unit
         self.files_total: int | None = None
         self.bytes_total: int | None = None
         self.stopped = threading.Event()
@@ -61,6 +66,10 @@ class Meter:
             self._files += files
             self._bytes += bytes_
 
+    def expect(self, files: int, bytes_: int) -> None:
+        """So many more than are done by now, from here on."""
+        self.files_total, self.bytes_total = self._files + files, self._bytes + bytes_
+
     @property
     def seconds(self) -> float:
         return self._clock.monotonic() - self._started
@@ -72,4 +81,6 @@ class Meter:
         now = self._clock.monotonic()
         if self._report is not None and (last or now >= self._due):
             self._due = now + EVERY_SECONDS
-            self._report(Progress(self._files, self.files_total, self._bytes, self.bytes_total, now - self._started))
+            self._report(
+                Progress(self._files, self.files_total, self._bytes, self.bytes_total, now - self._started, self._unit)
+            )

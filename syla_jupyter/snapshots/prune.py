@@ -8,7 +8,8 @@
    are looked at first; if one of them needs something that would go, begin again.
 5. Delete, the saves that were running before the record excepted: what they may rely on waits for the next time.
 
-A crash after any step leaves either nothing changed, or orphans, or names in the log that the next run deletes.
+A crash after any step, or the wish to break it off, leaves either nothing changed, or orphans, or names in the log
+that the next run deletes.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ from . import pending
 from .format import DATA, ID_BYTES, LOST, METADATA, Pack, index_key
 from .reachable import Reached, reach
 from .state import COLLECT, State, encode_indexes
+from .verify import lists_of
 
 if TYPE_CHECKING:
+    from .progress import Meter
     from .repository import Repository
     from .session import Session
 
 ATTEMPTS = 8
+DELETE_BATCH = 1000
+"""Then it is looked at whether to go on."""
 KEEP_SHARE = 0.6
 """A pack is written anew when less of it than this is needed."""
 SMALL_BYTES = 2 << 20
@@ -60,10 +65,10 @@ def plan(packs: Collection[Pack], needed: Mapping[bytes, int]) -> Plan:
     return Plan(tuple(delete), tuple(rewrite), tuple(pack for pack in rest if pack.id not in going))
 
 
-def prune(repository: Repository, *, dry_run: bool, expires_seconds: float | None) -> PruneReport:
+def prune(repository: Repository, meter: Meter, *, dry_run: bool, expires_seconds: float | None) -> PruneReport:
     expires = pending.EXPIRES_SECONDS if expires_seconds is None else expires_seconds
     for _ in range(ATTEMPTS):
-        collector = _Collector(repository, expires)
+        collector = _Collector(repository, expires, meter)
         collector.look()
         if dry_run:
             return collector.report(dry_run=True)
@@ -76,8 +81,8 @@ def prune(repository: Repository, *, dry_run: bool, expires_seconds: float | Non
 
 
 class _Collector:
-    def __init__(self, repository: Repository, expires_seconds: float) -> None:
-        self._repository, self._expires = repository, expires_seconds
+    def __init__(self, repository: Repository, expires_seconds: float, meter: Meter) -> None:
+        self._repository, self._expires, self._meter = repository, expires_seconds, meter
         self._listed: dict[str, tuple[int, float]] = {}
         self._reached = Reached()
         self._plan = Plan((), (), ())
@@ -108,7 +113,8 @@ class _Collector:
         orphans = [key for key in self._listed if key not in known and key not in state.tombstones]
         old = now - pending.EXPIRES_SECONDS
         self._orphans = [key for key in orphans if not running or self._listed[key][1] < old]
-        self._reached = reach(repository, state.versions.values())
+        self._meter.expect(lists_of(state.versions.values()), 0)
+        self._reached = reach(repository, state.versions.values(), self._meter)
         self._check()
         self._needed_ids = self._reached.ids()
         self._plan = plan([index.packs[id] for id in self._known], self._needed())
@@ -120,6 +126,7 @@ class _Collector:
             self._commit(copying, gone)
         self._delete(copying)
         repository.maintain()
+        self._meter.tick(last=True)
         return self.report(dry_run=False)
 
     def report(self, *, dry_run: bool) -> PruneReport:
@@ -161,8 +168,10 @@ class _Collector:
     def _commit(self, copying: Session, gone: list[str]) -> None:
         repository, plan = self._repository, self._plan
         self._copied_ids = self._to_copy()
+        locate = repository.index.locate
+        self._meter.expect(0, sum(locate(id).size for id in self._copied_ids))
         for kind in (DATA, METADATA):
-            copying.copy([id for id, of in self._copied_ids.items() if of == kind], kind)
+            copying.copy([id for id, of in self._copied_ids.items() if of == kind], kind, tick=self._copying)
         new = copying.packs()
         self._copied = sum(pack.size for pack in new)
         going = {pack.id for pack in (*plan.delete, *plan.rewrite)}
@@ -190,6 +199,10 @@ class _Collector:
         with repository.lock:
             repository.log.append(record)
             repository.sync()
+
+    def _copying(self, bytes_: int) -> None:
+        self._meter.add(0, bytes_)
+        self._meter.tick()
 
     def _look_at_new(self, state: State, going: set[bytes]) -> None:
         """Versions committed since the plan was made: do they need what would go?"""
@@ -243,7 +256,12 @@ class _Collector:
             (free if oldest is None or oldest >= sequence or key in orphans else waiting).append(key)
         self._waiting = sum(key.startswith("packs/") for key in waiting)
         objects.delete([key for key in ended if key != copying.key])
-        objects.delete(free)
+        self._meter.expect(len(free), 0)
+        for first in range(0, len(free), DELETE_BATCH):
+            self._meter.tick()
+            batch = free[first : first + DELETE_BATCH]
+            objects.delete(batch)
+            self._meter.add(len(batch), 0)
 
 
 def _store_now(repository: Repository) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from ..model.snapshot import Version
 from .format import ID_BYTES, split_ids
 
 if TYPE_CHECKING:
+    from .progress import Meter
     from .repository import Repository
 
 
@@ -34,13 +36,17 @@ class Reached:
             yield from split_ids(self.names.get(id, b""))
 
 
-def reach(repository: Repository, versions: Iterable[Version], known: Reached | None = None) -> Reached:
-    """`known`: what was reached before, and is not read again."""
-    reached = known or Reached()
-    wanted = {id for version in versions for id in version.root} - reached.names.keys()
-    for id, chunk in repository.fetch(wanted, damaged=reached.unreadable):
-        try:
-            reached.names[id] = b"".join(repository.references(bytes(chunk)))
-        except SnapshotDamaged as exc:
-            reached.unreadable[id] = exc.message
+def reach(repository: Repository, versions: Iterable[Version], meter: Meter | None = None) -> Reached:
+    """`Cancelled`, where `meter` says so."""
+    reached = Reached()
+    wanted = {id for version in versions for id in version.root}
+    with contextlib.closing(repository.fetch(wanted, damaged=reached.unreadable)) as chunks:
+        for id, chunk in chunks:
+            try:
+                reached.names[id] = b"".join(repository.references(bytes(chunk)))
+            except SnapshotDamaged as exc:
+                reached.unreadable[id] = exc.message
+            if meter is not None:
+                meter.add(1, 0)
+                meter.tick()
     return reached

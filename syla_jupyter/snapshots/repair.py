@@ -10,6 +10,7 @@ Nothing is deleted but index objects that the new one replaces; `prune` takes aw
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from ..model.errors import Conflict
@@ -22,39 +23,46 @@ from .state import COLLECT, State, encode_indexes
 from .verify import check_config, lost_of
 
 if TYPE_CHECKING:
+    from .progress import Meter
     from .repository import Repository
     from .session import Session
 
 
-def repair(repository: Repository) -> RepairReport:
-    """Safe beside saves. Done again after a crash, it does the same."""
+def repair(repository: Repository, meter: Meter) -> RepairReport:
+    """Safe beside saves. Done again after a crash, it does the same; `Cancelled` before anything has changed."""
     repository.refresh()
     damage = {**repository.log.damage, **repository.index_damage}
-    for key, problem in check_config(repository).items():
-        repository.objects.put(key, repository.config)
-        damage[key] = problem
     good, bad, dead = list[Pack](), list[Pack](), list[str]()
     before, known = set(repository.index.packs), repository.index.packs
     ids = _ids(repository)
-    for checked in check_packs(repository, [(id, known.get(id)) for id in ids]):
-        key = pack_key(checked.id)
-        if checked.problem:
-            damage[key] = Damage(key, checked.problem)
-            dead.append(key)
-        if checked.pack is not None:
-            (bad if checked.problem else good).append(checked.pack)
+    meter.expect(len(ids), sum(pack.size for pack in known.values()))
+    with contextlib.closing(check_packs(repository, [(id, known.get(id)) for id in ids])) as checks:
+        for checked in checks:
+            key = pack_key(checked.id)
+            if checked.problem:
+                damage[key] = Damage(key, checked.problem)
+                dead.append(key)
+            if checked.pack is not None:
+                (bad if checked.problem else good).append(checked.pack)
+            meter.add(1, checked.bytes_read)
+            meter.tick()
+    for key, problem in check_config(repository).items():
+        repository.objects.put(key, repository.config)
+        damage[key] = problem
     with repository.session() as copying:
         _copy(copying, bad, Index(good))
         with repository.lock:
             if repository.log.damage:
                 repository.log.rebuild()
             _commit(repository, copying, [*good, *copying.packs()], dead, before | set(ids))
-    reached = reach(repository, repository.versions())
+    versions = repository.versions()
+    reached = reach(repository, versions)
+    meter.tick(last=True)
     return RepairReport(
         packs_read=len(ids),
         chunks_found=len(repository.index),
         damage=tuple(damage.values()),
-        lost=lost_of(repository, reached, set()),
+        lost=lost_of(repository, versions, reached, set()),
         versions_lost=repository.log.state.lost,
     )
 

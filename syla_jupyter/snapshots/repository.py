@@ -12,9 +12,10 @@ rules stand in FORMAT.md. An object of this class may be used from several threa
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,11 +23,19 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from ..model.clock import Clock
-from ..model.errors import Conflict, KeyRefused, ObjectExists, ObjectMissing, SnapshotDamaged, UnknownVersion
+from ..model.errors import (
+    Conflict,
+    KeyRefused,
+    ObjectExists,
+    ObjectMissing,
+    SnapshotDamaged,
+    SylaError,
+    UnknownVersion,
+)
 from ..model.snapshot import Damage, PruneReport, RepairReport, VerifyReport, Version
 from ..objects.base import Data, ObjectStore
 from . import fetch, manifest
-from .config import CONFIG_MAX_BYTES, COPY_KEY, KEY, Chunking, make_config, read_config
+from .config import CONFIG_MAX_BYTES, COPY_KEY, KEY, Chunking, make_config, read_config, rewrapped
 from .crypto import Keys, new_data_key, object_hash
 from .format import Pack, index_key
 from .head import Head
@@ -34,6 +43,7 @@ from .index import Index, decode_index, encode_index, to_merge
 from .index_cache import IndexCache
 from .keys import MasterKey
 from .log import Log
+from .progress import Meter, Report, never
 from .state import FORGET, INDEX, TAG, encode_indexes
 from .subtree import Subtree
 
@@ -111,17 +121,9 @@ class Repository:
         cache_dir: Path | None = None,
         references: References = manifest.references,
     ) -> Repository:
-        """`ObjectMissing` where there is none, `KeyRefused`, `SnapshotDamaged`."""
+        """`ObjectMissing` where there is none: neither config nor copy; `KeyRefused`, `SnapshotDamaged`."""
         own = Subtree(objects, workspace_id)
-        try:
-            config = own.get(KEY, max_bytes=CONFIG_MAX_BYTES)
-            keys, chunking = read_config(config, workspace_id, master)
-        except (ObjectMissing, SnapshotDamaged, KeyRefused) as exc:
-            try:
-                config = own.get(COPY_KEY, max_bytes=CONFIG_MAX_BYTES)
-                keys, chunking = read_config(config, workspace_id, master)
-            except (ObjectMissing, SnapshotDamaged, KeyRefused):
-                raise exc from None
+        config, keys, chunking = _read_either(own, workspace_id, master)
         repository = cls(own, config, keys, chunking, clock=clock, cache_dir=cache_dir, references=references)
         repository.refresh()
         return repository
@@ -132,6 +134,27 @@ class Repository:
         own = Subtree(objects, workspace_id)
         own.delete([KEY, COPY_KEY])
         own.delete([info.key for info in own.list("")])
+
+    @staticmethod
+    def rekey(objects: ObjectStore, workspace_id: str, master: MasterKey, copy: ObjectStore | None = None) -> bool:
+        """Have the data key wrapped by what `master` wraps with now; whether it was not.
+
+        `copy`: another store, whose config is to be the same. Cut at any point, each config is one of before or of
+        after, which `master` opens both; done again, all are. One that has another data key, or none that can be read,
+        is left as it is. Errors as of `open`.
+        """
+        own = Subtree(objects, workspace_id)
+        config, keys, _ = _read_either(own, workspace_id, master)
+        after = rewrapped(config, workspace_id, master)
+        changed = False
+        for store in [Subtree(copy, workspace_id), own] if copy is not None else [own]:
+            for name in (COPY_KEY, KEY):
+                with contextlib.suppress(ObjectMissing, SnapshotDamaged, KeyRefused):
+                    there = store.get(name, max_bytes=CONFIG_MAX_BYTES)
+                    if there != after and read_config(there, workspace_id, master)[0] == keys:
+                        store.put(name, after)
+                        changed = True
+        return changed
 
     def chunk_id(self, data: Data) -> ChunkId:
         return blake3(data, key=self.keys.chunk_id).digest()
@@ -181,7 +204,7 @@ class Repository:
 
     def fetch(
         self, ids: Iterable[ChunkId], *, damaged: dict[ChunkId, str] | None = None, index: Index | None = None
-    ) -> Iterator[tuple[ChunkId, memoryview]]:
+    ) -> Generator[tuple[ChunkId, memoryview]]:
         """Each chunk once, in any order. With `damaged`, what cannot be read is put there, and the rest goes on.
 
         `index`: another one than the repository's own.
@@ -217,27 +240,44 @@ class Repository:
             self.maintain()
             return self.version(number)
 
-    def prune(self, *, dry_run: bool = False, expires_seconds: float | None = None) -> PruneReport:
+    def prune(
+        self,
+        *,
+        dry_run: bool = False,
+        expires_seconds: float | None = None,
+        progress: Report | None = None,
+        cancelled: Callable[[], bool] = never,
+    ) -> PruneReport:
         """Delete what no version needs. `expires_seconds`: after how long without a sign a save counts as dead; 0 where
-        the caller knows that nobody saves."""
+        the caller knows that nobody saves. `Cancelled`: what was not deleted yet the next one deletes."""
         from .prune import prune
 
-        return prune(self, dry_run=dry_run, expires_seconds=expires_seconds)
+        return prune(self, self._meter(progress, cancelled), dry_run=dry_run, expires_seconds=expires_seconds)
 
-    def verify(self, *, data: bool | float = False, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
+    def verify(
+        self,
+        *,
+        data: bool | float = False,
+        numbers: Collection[int] | None = None,
+        progress: Report | None = None,
+        cancelled: Callable[[], bool] = never,
+    ) -> VerifyReport:
         """Tables and manifests; with `data`, the content of all packs, or of that share of them.
 
-        `progress(packs read, packs to read)`.
+        `numbers`: of the versions that count; None: all of them.
         """
         from .verify import verify
 
-        return verify(self, data=float(data), progress=progress)
+        return verify(self, self._meter(progress, cancelled), data=float(data), numbers=numbers)
 
-    def repair(self) -> RepairReport:
+    def repair(self, *, progress: Report | None = None, cancelled: Callable[[], bool] = never) -> RepairReport:
         """Read everything, make a new index of what is good, and name what is lost."""
         from .repair import repair
 
-        return repair(self)
+        return repair(self, self._meter(progress, cancelled))
+
+    def _meter(self, progress: Report | None, cancelled: Callable[[], bool]) -> Meter:
+        return Meter(progress, cancelled, self.clock, unit="parts")
 
     def close(self) -> None:
         """Nothing is held open; the object store is the caller's."""
@@ -316,6 +356,18 @@ class Repository:
             return [one(id) for id in ids]
         with ThreadPoolExecutor(READERS, "syla-index") as pool:
             return list(pool.map(one, ids))
+
+
+def _read_either(own: Subtree, workspace_id: str, master: MasterKey) -> tuple[bytes, Keys, Chunking]:
+    """The config, or its copy. `ObjectMissing` only where there is neither: on that word a new one may be made."""
+    trouble: list[SylaError] = []
+    for key in (KEY, COPY_KEY):
+        try:
+            config = own.get(key, max_bytes=CONFIG_MAX_BYTES)
+            return config, *read_config(config, workspace_id, master)
+        except (ObjectMissing, SnapshotDamaged, KeyRefused) as exc:
+            trouble.append(exc)
+    raise next((exc for exc in trouble if not isinstance(exc, ObjectMissing)), trouble[0])
 
 
 def _absent(objects: ObjectStore) -> None:

@@ -10,9 +10,10 @@ gone already makes it `Conflict`: repeat the save.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from mmap import mmap
 from types import TracebackType
@@ -142,17 +143,27 @@ class Session:
         repository.maintain()
         return version
 
-    def copy(self, ids: Sequence[bytes], kind: bytes, index: Index | None = None) -> None:
-        """Store chunks of this repository once more, in new packs."""
+    def copy(
+        self,
+        ids: Sequence[bytes],
+        kind: bytes,
+        index: Index | None = None,
+        *,
+        tick: Callable[[int], None] = lambda bytes_: None,
+    ) -> None:
+        """Store chunks of this repository once more, in new packs. `tick` is told of every batch, and may raise."""
         self._known = Index()
         batch, size = list[memoryview](), 0
-        for _, data in self._repository.fetch(ids, index=index):
-            batch.append(data)
-            size += len(data)
-            if size >= COPY_BATCH_BYTES:
-                self.add(batch, metadata=kind == METADATA)
-                batch, size = [], 0
+        with contextlib.closing(self._repository.fetch(ids, index=index)) as chunks:
+            for _, data in chunks:
+                batch.append(data)
+                size += len(data)
+                if size >= COPY_BATCH_BYTES:
+                    self.add(batch, metadata=kind == METADATA)
+                    tick(size)
+                    batch, size = [], 0
         self.add(batch, metadata=kind == METADATA)
+        tick(size)
 
     def packs(self) -> list[Pack]:
         """All that was stored, after it is up."""

@@ -8,6 +8,7 @@ entry, too. A hard link names the entry that has its content, earlier in the sam
 from __future__ import annotations
 
 import enum
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,10 @@ from typing import NamedTuple
 
 DEPTH_MAX = 256  # names in a path; each is a descriptor while we are below it
 NAME_MAX_BYTES = 255
+PATH_MAX_BYTES = (DEPTH_MAX + 1) * (NAME_MAX_BYTES + 1)  # more than PATH_MAX: a walk goes by descriptors
 TARGET_MAX_BYTES = 4095  # PATH_MAX less its NUL
+FILE_BYTES_MAX = 1 << 53  # with holes; some file systems have more of them
+TIME_NS_MAX = (1 << 63) - 1  # either way from the epoch, by 292 years
 XATTRS_MAX_BYTES = 65536  # of one file, names and values
 MODE_MASK = 0o7777
 
@@ -64,7 +68,7 @@ def chunk_ids(entry: Entry) -> list[bytes]:
     if entry.kind != Kind.FILE:
         return []
     content = entry.content
-    return [content] if len(content) == ID_BYTES else [content[i : i + ID_BYTES] for i in range(0, len(content), 32)]
+    return [content[i : i + ID_BYTES] for i in range(0, len(content), ID_BYTES)]
 
 
 def placed_chunks(entry: Entry) -> list[tuple[int, int, bytes]]:
@@ -78,6 +82,11 @@ def placed_chunks(entry: Entry) -> list[tuple[int, int, bytes]]:
         placed.append((offset, length, id_))
         offset += length
     return placed
+
+
+def modified_ns(info: os.stat_result) -> int:
+    """A file's time as an entry can have it: some file systems take any."""
+    return max(-TIME_NS_MAX, min(info.st_mtime_ns, TIME_NS_MAX))
 
 
 def order_key(path: bytes) -> bytes:

@@ -1,10 +1,13 @@
 """The entries of directories as they are now: taken over from the previous version, or read.
 
 One thread walks and compares with the previous version: what has the same size, times and inode is not read again (an
-entry from the last two seconds before a save is never trusted, the clock of a file system is coarse), and what has only
-another name is recognised by inode, size and time. Workers read small files in batches; then the walking thread reads
-the large ones, which workers hash, compress and encrypt. Memory is bounded by windows and batches, apart from the list
-of entries itself.
+entry from the last two seconds before a save is never trusted, the clock of a file system is coarse). What lies in a
+directory that has only another name is recognised by inode, size and both times. The time of the last change counts,
+because nobody can set it: a file system gives the inodes of what was removed to what is made next, and unpacked files
+have the same sizes and times again.
+
+Workers read small files in batches; then the walking thread reads the large ones, which workers hash, compress and
+encrypt. Memory is bounded by windows and batches, apart from the list of entries itself.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from .descent import DIRECTORY_FLAGS, READ_FLAGS, Cursor, split
 from .progress import Meter
 from .scan import Found, Scan
 from .special import problem, read_attributes
-from .tree import ID_BYTES, TARGET_MAX_BYTES, Entry, Kind, Notes, Part, shown
+from .tree import ID_BYTES, TARGET_MAX_BYTES, Entry, Kind, Notes, Part, modified_ns, shown
 
 if TYPE_CHECKING:
     from .repository import Repository
@@ -99,13 +102,13 @@ class TreeReader:
             if len(found.target) > TARGET_MAX_BYTES:
                 self.notes.add("unreadable", path, "leads too far")
             else:
-                self._slots.append(Entry(path, Kind.SYMLINK, 0o777, info.st_mtime_ns, 0, found.target))
+                self._slots.append(Entry(path, Kind.SYMLINK, 0o777, modified_ns(info), 0, found.target))
         else:
             old = self._previous.get(path)
             if old is None or old.kind != Kind.DIRECTORY or not _unchanged(old, info):
                 ctime_ns = info.st_ctime_ns if info.st_ctime_ns < self._racy_ns else 0
                 old = Entry(
-                    path, Kind.DIRECTORY, stat.S_IMODE(info.st_mode), info.st_mtime_ns, 0,
+                    path, Kind.DIRECTORY, stat.S_IMODE(info.st_mode), modified_ns(info), 0,
                     xattrs=read_attributes(found.fd), ctime_ns=ctime_ns, inode=info.st_ino,
                 )  # fmt: skip
             self._slots.append(old)
@@ -115,7 +118,7 @@ class TreeReader:
             first = self._linked.setdefault(info.st_ino, path)
             if first != path:
                 mode = stat.S_IMODE(info.st_mode)
-                self._slots.append(Entry(path, Kind.HARDLINK, mode, info.st_mtime_ns, 0, first))
+                self._slots.append(Entry(path, Kind.HARDLINK, mode, modified_ns(info), 0, first))
                 return
         old = self._previous.get(path)
         if old is not None and old.kind == Kind.FILE and _unchanged(old, info) and self._stored(old):
@@ -145,8 +148,7 @@ class TreeReader:
         if self._by_inode is None:
             self._by_inode = {e.inode: e for e in self._previous.values() if e.kind == Kind.FILE and e.ctime_ns}
         old = self._by_inode.get(info.st_ino)
-        renamed = old is not None and old.size == info.st_size and old.mtime_ns == info.st_mtime_ns
-        return old if renamed and old is not None and self._stored(old) else None
+        return old if old is not None and _unchanged(old, info) and self._stored(old) else None
 
     def _send(self) -> None:
         if self._batch:
@@ -193,7 +195,7 @@ class TreeReader:
                 if small.renamed is not None:
                     info = os.fstat(fd)
                     old = small.renamed
-                    if (info.st_ino, info.st_size, info.st_mtime_ns) == (old.inode, old.size, old.mtime_ns):
+                    if _unchanged(old, info):
                         entry = file_entry(small.path, info, fd, self._racy_ns)
                         return entry._replace(content=old.content, pieces=old.pieces), None
                 whole = read_small(fd, small.path, self._racy_ns)

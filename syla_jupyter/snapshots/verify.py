@@ -1,4 +1,4 @@
-"""Is everything there that the versions need, and is it what was written? Changes nothing.
+"""Is everything there that the versions need, and is it what was written? Changes nothing, so it can be broken off.
 
 Without data: the log, the config and its copy, the index objects, the sizes of all packs, all manifests, and that
 every chunk they name is in a pack that is there. With data: packs are read whole, and every chunk in them is compared
@@ -7,25 +7,28 @@ with its id.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..model.errors import ObjectMissing
-from ..model.snapshot import Damage, VerifyReport
+from ..model.snapshot import Damage, VerifyReport, Version
 from .config import CONFIG_MAX_BYTES, COPY_KEY, KEY
 from .format import Pack, split_ids
 from .pack_check import check_packs
 from .reachable import Reached, reach
 
 if TYPE_CHECKING:
+    from .progress import Meter
     from .repository import Repository
 
 
-def verify(repository: Repository, *, data: float, progress: Callable[[int, int], None] | None) -> VerifyReport:
-    """`data`: the share of the packs whose content is read, by chance; 0 none, 1 all."""
+def verify(repository: Repository, meter: Meter, *, data: float, numbers: Collection[int] | None) -> VerifyReport:
+    """`data`: the share of the packs whose content is read, by chance; 0 none, 1 all. `numbers`: of versions."""
     repository.refresh()
-    index, versions = repository.index, repository.versions()
+    index = repository.index
+    versions = [one for one in repository.versions() if numbers is None or one.number in numbers]
     damage = {**repository.log.damage, **repository.index_damage, **check_config(repository)}
     bad: set[bytes] = set()
     for pack, problem in _misfits(repository, index.packs.values()):
@@ -33,15 +36,19 @@ def verify(repository: Repository, *, data: float, progress: Callable[[int, int]
         bad.update(id for id in split_ids(pack.ids) if index.locate(id).pack is pack)
     chosen = _choose([pack for pack in index.packs.values() if pack.key not in damage], data)
     bytes_read = 0
-    for done, checked in enumerate(check_packs(repository, [(pack.id, pack) for pack in chosen]), 1):
-        bytes_read += checked.bytes_read
-        if checked.problem:
-            pack = index.packs[checked.id]
-            damage[pack.key] = Damage(pack.key, checked.problem)
-            bad.update(id for id in checked.lost if id in index and index.locate(id).pack is pack)
-        if progress:
-            progress(done, len(chosen))
-    reached = reach(repository, versions)
+    meter.expect(len(chosen) + lists_of(versions), sum(pack.size for pack in chosen))
+    meter.tick()
+    with contextlib.closing(check_packs(repository, [(pack.id, pack) for pack in chosen])) as checks:
+        for checked in checks:
+            bytes_read += checked.bytes_read
+            if checked.problem:
+                pack = index.packs[checked.id]
+                damage[pack.key] = Damage(pack.key, checked.problem)
+                bad.update(id for id in checked.lost if id in index and index.locate(id).pack is pack)
+            meter.add(1, checked.bytes_read)
+            meter.tick()
+    reached = reach(repository, versions, meter)
+    meter.tick(last=True)
     return VerifyReport(
         versions=len(versions),
         chunks=len(index),
@@ -49,14 +56,21 @@ def verify(repository: Repository, *, data: float, progress: Callable[[int, int]
         packs_read=len(chosen),
         bytes_read=bytes_read,
         damage=tuple(damage.values()),
-        lost=lost_of(repository, reached, bad),
+        lost=lost_of(repository, versions, reached, bad),
     )
 
 
-def lost_of(repository: Repository, reached: Reached, bad: set[bytes]) -> dict[int, tuple[bytes, ...]]:
+def lists_of(versions: Iterable[Version]) -> int:
+    """How many chunks their manifests have."""
+    return len({id for version in versions for id in version.root})
+
+
+def lost_of(
+    repository: Repository, versions: Sequence[Version], reached: Reached, bad: set[bytes]
+) -> dict[int, tuple[bytes, ...]]:
     """Version -> chunks that it needs and that are unreadable, in a bad place, or in no place."""
     index, lost = repository.index, dict[int, tuple[bytes, ...]]()
-    for version in repository.versions():
+    for version in versions:
         ids = dict.fromkeys(
             id for id in reached.of(version) if id in bad or id in reached.unreadable or id not in index
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +28,7 @@ from .registry import Registry
 from .vault import QUIET, Vault, Watch
 from .versions import Versions
 
+log = logging.getLogger("syla.snapshots")
 CONFIG_FORMAT = 1
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
 """How a file with content begins; a configuration alone is JSON."""
@@ -56,9 +58,20 @@ class Copies:
         self._clock, self._check_template = clock, check_template
 
     def clone(
-        self, id: str, name: str, *, root: Path, author: str, number: int | None = None, watch: Watch = QUIET
+        self,
+        id: str,
+        name: str,
+        *,
+        root: Path,
+        author: str,
+        number: int | None = None,
+        partial: bool = False,
+        watch: Watch = QUIET,
     ) -> Copied:
-        """A workspace that is as this one is now (or was in a version), and goes its own way from there."""
+        """A workspace that is as this one is now (or was in a version), and goes its own way from there.
+
+        `partial`: of a damaged version, what is left of it.
+        """
         source = self._store.get(id)
         check_name(name)
         if number is None and source.state is not State.ARCHIVED:
@@ -67,7 +80,7 @@ class Copies:
             )
             number = taken.version.number if taken.version else None
         with self._made(name, root, _described(source)) as record:
-            restored = self._vault().put_back(record, number, of=id, watch=watch)
+            restored = self._vault().put_back(record, number, of=id, partial=partial, watch=watch)
         return Copied(record, tuple(self._vault().told(record, restored)))
 
     def export(
@@ -158,7 +171,10 @@ class Copies:
         try:
             yield record
         except BaseException:
-            self._registry.delete(record.id, confirmed=True, reason="it could not be made whole")
+            try:
+                self._registry.delete(record.id, confirmed=True, reason="it could not be made whole")
+            except SylaError as exc:  # what went wrong first is what a person has to know
+                log.warning("workspace %s could be neither made whole nor deleted again: %s", record.name, exc)
             raise
 
 

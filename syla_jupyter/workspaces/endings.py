@@ -28,7 +28,7 @@ from .inventory import with_due
 from .lifecycle import Verb
 from .vault import QUIET, Vault, Watch
 
-NOT_SAVED = ("torn", "unreadable", "vanished")
+NOT_SAVED = ("torn", "unreadable", "vanished", "other file system")
 NOT_SAVED_SHOWN = 3
 VARIABLES_SECONDS = 120.0
 """A bound and no wait: most kernels need less than one. Who waits for the workspace meanwhile is told to try again."""
@@ -51,6 +51,7 @@ class Endings(Held):
             after = self._moved(record, Verb.ARCHIVE, reason, execution=execution)
             if after is record:
                 return record
+            self._places.check_unmounted(record)
             vault = self._vault()
             details = self._described(record)
             runs = record.state is State.ACTIVE and bool(record.execution)
@@ -124,6 +125,7 @@ class Endings(Held):
         with self._locks.only(id):
             record = self._read(id, version)
             after = self._moved(record, Verb.DELETE, reason, execution=execution, confirmed=confirmed)
+            self._places.check_unmounted(record)
             ended, record = record.execution, record if after is record else self._store.replace(after)
             self._reach("delete", "record")
             self._engine.end(ended)
@@ -178,7 +180,7 @@ class Endings(Held):
         )
         missed = sum(report.said.count(kind) for kind in NOT_SAVED)
         if missed:
-            named = ", ".join([*report.unreadable, *report.torn][:NOT_SAVED_SHOWN])
+            named = ", ".join(report.said.paths(*NOT_SAVED)[:NOT_SAVED_SHOWN])
             raise Conflict(
                 f"{missed} files of {record.name!r} could not be saved, so nothing is removed: {named}",
                 "See to it that they can be read and that nobody writes to them, then archive it again",

@@ -64,10 +64,26 @@ class Entries:
             return None
         return self._opened(id, content)
 
+    def rekey(self, id: str) -> bool:
+        """Write it anew, where another master key wraps its key than the one in force; whether that was so."""
+        try:
+            content = self._objects.get(_key(id), max_bytes=ENTRY_MAX_BYTES)
+        except ObjectMissing:
+            return False
+        entry = self._opened(id, content)
+        wrap = json.loads(content)["key"]
+        if (wrap["kind"], wrap.get("id")) == (self._master.kind, self._master.id):
+            return False
+        self.write(entry)
+        return True
+
+    def ids(self) -> list[str]:
+        """Of the workspaces that there are entries of, whether these can be read or not."""
+        return [info.key.removeprefix(PREFIX) for info in self._objects.list(PREFIX)]
+
     def all(self) -> Iterator[tuple[str, Entry | SylaError]]:
         """(workspace id, its entry or why it cannot be read), by id."""
-        for info in self._objects.list(PREFIX):
-            id = info.key.removeprefix(PREFIX)
+        for id in self.ids():
             try:
                 entry = self.read(id)
             except SylaError as exc:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .variables_due import KEYS_MAX
+
 PACKAGES_MAX = 5000
+DETAILS_BYTES_MAX = 256 << 10
+"""Of packages, and of variables, as JSON: whoever opens the repository reads those of all versions."""
 PYTHONS_MAX = 8
 LINES_MAX = 30
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -24,13 +29,15 @@ _METADATA = re.compile(r"([A-Za-z0-9][A-Za-z0-9._]{0,120})-([A-Za-z0-9][A-Za-z0-
 def packages(home: Path) -> dict[str, str]:
     """Name -> version of what is installed in a home, on top of the image; nothing where it cannot be read."""
     found: dict[str, str] = {}
+    room = DETAILS_BYTES_MAX
     with _below(home, ".local", "lib") as lib:
         pythons = sorted(name for name in _names(lib) if re.fullmatch(r"python3\.[0-9]{1,3}", name))
         for python in pythons[:PYTHONS_MAX]:
             with _below(home, ".local", "lib", python, "site-packages") as place:
                 for name in _names(place):
                     match = _METADATA.fullmatch(name)
-                    if match and len(found) < PACKAGES_MAX:
+                    room -= len(name) if match else 0
+                    if match and len(found) < PACKAGES_MAX and room > 0:
                         found[match[1].replace("_", "-").lower()] = match[2]
     return dict(sorted(found.items()))
 
@@ -69,13 +76,26 @@ def variable_lines(details: object) -> list[str]:
 def with_due(now: Mapping[str, Any], due: Iterable[str], before: object) -> dict[str, Any]:
     """Details of variables for a version: what was saved now, and what lies in the home from earlier and is still due.
 
-    `before`: the details of the version before, which may know more of those than their keys.
+    `before`: the details of the version before, which may know more of those than their keys. Of more than
+    `DETAILS_BYTES_MAX` the last variables, which are the saved ones, are left out.
     """
     kernels = [dict(kernel) for kernel in _kernels(now)]
     here = {kernel.get("key") for kernel in kernels}
     known = {kernel.get("key"): kernel for kernel in _kernels(before)}
     kernels += [dict(known.get(key, {"key": key})) for key in due if key not in here]
-    return {"kernels": kernels} if kernels else {}
+    return {"kernels": list(_within(kernels[:KEYS_MAX], DETAILS_BYTES_MAX))} if kernels else {}
+
+
+def _within(kernels: Iterable[dict[str, Any]], room: int) -> Iterator[dict[str, Any]]:
+    for kernel in kernels:
+        listed = list(kernel.get("variables") or ())
+        cut = {**kernel, "variables": listed}
+        while (size := len(json.dumps(cut))) > room and cut["variables"]:
+            cut["variables"] = listed[: len(cut["variables"]) // 2]
+        if size > room:
+            cut = {name: kernel[name] for name in ("key", "session", "total", "error") if name in kernel}
+        room -= min(room, size)
+        yield cut
 
 
 def _kernels(details: object) -> list[Mapping[str, Any]]:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ..model.errors import BadPath, NotConfirmed
 from ..model.record import WorkspaceRecord
+from ..runtimes.mounts import mounts_below
 from ..runtimes.removal import remove_tree
 
 ARCHIVED_DIR = ".archived"
@@ -62,6 +63,15 @@ class Places:
 
     def make_home(self, record: WorkspaceRecord) -> None:
         self.home(record).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def check_unmounted(self, record: WorkspaceRecord) -> None:
+        """Before its directories are removed: `BadPath` where somebody has mounted something in them.
+
+        No version holds what is on another file system, and removing it is nobody's wish.
+        """
+        for place in (record.files, self.archived(record), self.home(record)):
+            if mounted := mounts_below(place):
+                raise BadPath("files", f"{mounted[0]} is mounted inside the workspace", "Unmount it, then try again")
 
     def put_away(self, record: WorkspaceRecord) -> None:
         """By a rename within one file system: whole or not at all; no error when it is done already."""

@@ -5,9 +5,10 @@ Pure, from the text of `/proc/self/mountinfo`; proc(5) has its format.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+
+from ..runtimes.mounts import plain
 
 OPTIONS = {"ext4": {"prjquota"}, "xfs": {"prjquota", "pquota"}}
 """Options of a mount whose project quotas are enforced; `pqnoenforce` of XFS only counts."""
@@ -28,13 +29,9 @@ def mount_of(place: Path, mountinfo: str) -> MountPoint | None:
         fields, more = before.split(" "), after.split(" ")
         if not separator or len(fields) < 5 or len(more) < 3:
             continue
-        where = Path(_plain(fields[4]))
+        where = Path(plain(fields[4]))
         # Of two mounts on one place the later one is on top.
         if PurePath(place).is_relative_to(where) and (found is None or len(where.parts) >= len(found.place.parts)):
             options = set(more[2].split(","))
             found = MountPoint(where, more[0], bool(options & OPTIONS.get(more[0], set())))
     return found
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)

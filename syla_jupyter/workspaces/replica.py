@@ -9,15 +9,12 @@ copy is for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ..model.errors import Conflict, ObjectMissing
 from ..objects.base import ObjectStore
 
 ORDER = ("packs/", "index/", "log/", "config")
 """Below a repository's prefix; what is pending there belongs to saves that are not done."""
 OBJECT_MAX_BYTES = 1 << 28
-DELETE_BATCH = 1000
 
 
 def replicate(source: ObjectStore, target: ObjectStore, prefix: str, *, remove: bool = False) -> int:
@@ -41,7 +38,7 @@ def replicate(source: ObjectStore, target: ObjectStore, prefix: str, *, remove: 
                 copied += _copy(source, target, key)
     if remove:
         for part in reversed(ORDER):
-            _remove(target, sorted(there[part].difference(here[part])))
+            target.delete(sorted(there[part].difference(here[part])))
     return copied
 
 
@@ -64,8 +61,3 @@ def _copy(source: ObjectStore, target: ObjectStore, key: str) -> int:
         return 0  # a collector was faster
     target.put(key, content)
     return len(content)
-
-
-def _remove(target: ObjectStore, keys: Sequence[str]) -> None:
-    for start in range(0, len(keys), DELETE_BATCH):
-        target.delete(keys[start : start + DELETE_BATCH])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..model.clock import Clock
 from ..model.errors import Conflict, KeyRefused, ObjectMissing, SnapshotDamaged, SylaError, UnknownVersion
 from ..model.record import WorkspaceRecord
-from ..model.snapshot import VerifyReport, Version
+from ..model.snapshot import Version
 from ..objects.base import ObjectStore
 from .entries import Entries, Entry
 from .places import Places
@@ -153,9 +153,11 @@ class Repositories:
 
     # -- upkeep ----------------------------------------------------------------------------------------------------
 
-    def verify(self, record: WorkspaceRecord, *, data: bool | float = False) -> VerifyReport:
+    def tag(self, record: WorkspaceRecord, number: int, tags: Sequence[str]) -> Version:
         with self.repository(record.id) as repository:
-            return repository.verify(data=data)
+            version = repository.tag(chosen(repository, number).number, tags)
+        self.copy(record)
+        return version
 
     def forget(self, record: WorkspaceRecord, numbers: Sequence[int]) -> None:
         with self.repository(record.id) as repository:
@@ -164,8 +166,22 @@ class Repositories:
 
     def pruned(self, record: WorkspaceRecord) -> None:
         """After a prune: the backup lets go of what the first store has, if that is whole."""
-        if self.backup is not None and self.verify(record).ok:
+        if self.backup is None:
+            return
+        with self.repository(record.id) as repository:
+            whole = repository.verify().ok
+        if whole:
             self.copy(record, remove=True)
+
+    def rekey(self, id: str) -> bool:
+        """Have all keys of a workspace wrapped by the master key that is in force; whether one was not."""
+        from ..snapshots.repository import Repository
+
+        stores = [store for store in (self.backup, self.objects) if store is not None]
+        changed = [Entries(store, self.master).rekey(id) for store in stores]
+        with contextlib.suppress(ObjectMissing):  # nothing was ever saved
+            changed.append(Repository.rekey(self.objects, id, self.master, self.backup))
+        return any(changed)
 
     def erase(self, id: str) -> None:
         """All versions, for good, unless another installation has the workspace by now. The key goes first."""

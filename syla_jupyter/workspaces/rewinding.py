@@ -75,6 +75,12 @@ class Rewinding(Endings):
             if runs:
                 self._go_on(record)
 
+    @contextlib.contextmanager
+    def alone(self, id: str) -> Iterator[WorkspaceRecord]:
+        """The record, which nobody changes meanwhile."""
+        with self._locks.only(id):
+            yield self._store.get(id)
+
     def rewind(
         self,
         id: str,
@@ -101,6 +107,8 @@ class Rewinding(Endings):
                     "the files of the default workspace are the server's root directory, which is not exchanged",
                     "Name paths such as files/notebook.ipynb, or restore into a new workspace",
                 )
+            if not paths:
+                self._places.check_unmounted(record)
             vault = self._vault()
             vault.version(id, number)
             details = self._described(record)

@@ -49,7 +49,7 @@ class SnapshotTimer:
         self._busy = threading.Lock()
 
     def sweep(self) -> list[str]:
-        """Begin what is due; one line for each. Never blocks for a save."""
+        """Begin what is due. Never blocks for a save, so it has no line to tell: the log has one when it is done."""
         records = [r for r in self._registry.catalog.running() if r.policy.snapshot_seconds is not None]
         self._newest = {record.id: self._newest[record.id] for record in records if record.id in self._newest}
         if not records or not self._busy.acquire(blocking=False):

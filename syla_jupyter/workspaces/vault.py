@@ -5,6 +5,7 @@ Knows directories and stores; no container. What it is given stands still or doe
 lets another installation find it is written: only then may somebody remove what it holds.
 
 What the first store has lost, or gives damaged, is read from the backup. A backup that does not answer stops no save.
+Listeners are told of every version, whoever had it taken; one that fails undoes nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..model.errors import (
+    BadPath,
     Conflict,
     ObjectsFailed,
     SnapshotDamaged,
@@ -65,7 +67,21 @@ class Restored:
     """One line each, for a person."""
 
 
+@dataclass(frozen=True)
+class Saved:
+    """What listeners are told."""
+
+    record: WorkspaceRecord
+    version: Version
+    report: SaveReport
+    seconds: float
+    """From the first file to the last copy."""
+
+
 class Vault(Repositories):
+    listeners: Sequence[Callable[[Saved], None]] = ()
+    """Called with the workspace's lock held."""
+
     # -- save ------------------------------------------------------------------------------------------------------
 
     def save(
@@ -76,6 +92,7 @@ class Vault(Repositories):
         author: str,
         message: str = "",
         details: Mapping[str, Any] | None = None,
+        tags: Sequence[str] = (),
         files: Path | None = None,
         if_changed: bool = False,
         watch: Watch = QUIET,
@@ -83,10 +100,15 @@ class Vault(Repositories):
         """A version of files and home as they are now; committed, and copied to the backup, on return.
 
         `files`: where they are, when not at their place. `if_changed`: none where the newest version is the same.
+        `BadPath` where they are gone, lest a disk that is not mounted make a version without them; one that is taken
+        before they are brought back has what there is.
         """
         from ..snapshots.save import save
         from ..snapshots.tree import Part
 
+        if files is None and reason is not Reason.PRE_RESTORE and not os.path.lexists(record.files):
+            raise BadPath("files", f"{record.files} is not there", "Mount its disk, or go back to a version")
+        began = self._clock.monotonic()
         self.check_holder(record)
         self._places.make_home(record)
         parts = [Part(FILES, files or record.files), Part(HOME, self._places.home(record))]
@@ -100,6 +122,7 @@ class Vault(Repositories):
                         message=message,
                         reason=reason,
                         details=dict(details or {}),
+                        tags=tags,
                         exclude=[f"{FILES}/{name}" for name in record.masked],
                         if_changed=if_changed,
                         progress=watch.progress,
@@ -114,12 +137,20 @@ class Vault(Repositories):
         if report.version is not None:
             self.register(record)
             self.copy(record)
+            self._tell(Saved(record, report.version, report, self._clock.monotonic() - began))
         return report
+
+    def _tell(self, saved: Saved) -> None:
+        for listener in self.listeners:
+            try:
+                listener(saved)
+            except Exception:
+                log.exception("a listener of snapshots failed")
 
     def make_safe(self, record: WorkspaceRecord, version: Version) -> None:
         """Raises unless the store has all that the version holds."""
         with self.repository(record.id) as repository:
-            found = repository.verify(data=False)
+            found = repository.verify(numbers=[version.number])
             if version.number in found.lost or version.number not in {v.number for v in repository.versions()}:
                 raise SnapshotDamaged(
                     f"version {version.number} of {record.name!r} is not whole in {self.objects.description}",
@@ -209,10 +240,14 @@ class Vault(Repositories):
         from ..snapshots.restore import restore
 
         version = chosen(repository, number)
+        targets = {FILES: record.files, HOME: self._places.home(record)}
+        parts = version.details.get("parts")
+        if not paths and isinstance(parts, list):  # one that was taken while a directory was gone
+            targets = {part: target for part, target in targets.items() if part in parts}
         report = restore(
             repository,
             version,
-            {FILES: record.files, HOME: self._places.home(record)},
+            targets,
             paths=paths,
             partial=partial,
             progress=watch.progress,

@@ -1,19 +1,17 @@
 """What a person does with the versions of a workspace: take, look at, compare, go back, let go, check, mend.
 
-Each verb names the workspace by its record's id; whoever may call is decided above. Listeners hear of what was taken; a
-listener that fails undoes nothing.
+Each verb names the workspace by its record's id; whoever may call is decided above.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..metadata.base import WorkspaceStore
 from ..model.clock import Clock
-from ..model.errors import BadInput, WrongState
+from ..model.errors import BadInput, Cancelled, SylaError, UnknownWorkspace, WrongState
 from ..model.record import State, WorkspaceRecord
 from ..model.retention import Retention
 from ..model.settings import Settings
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from ..snapshots.diff import TreeDiff
     from ..snapshots.save import SaveReport
 
-log = logging.getLogger("syla.snapshots")
 TAGS_MAX, TAG_MAX, MESSAGE_MAX = 16, 64, 1000  # of a version; characters
 
 
@@ -57,6 +54,15 @@ class Differences:
     """By kernel and name, the same way: type and size then and now."""
 
 
+@dataclass(frozen=True)
+class Rekeyed:
+    workspaces: int
+    changed: int
+    """Of those, so many had a key wrapped by another master key."""
+    refused: Mapping[str, SylaError]
+    """By workspace id."""
+
+
 class Versions:
     def __init__(
         self,
@@ -69,7 +75,6 @@ class Versions:
     ) -> None:
         self._registry, self._store, self._vault = registry, store, vault
         self._settings, self._clock = settings, clock
-        self.listeners: list[Callable[[Taken], None]] = []
 
     # -- take and look ---------------------------------------------------------------------------------------------
 
@@ -94,21 +99,13 @@ class Versions:
                 author=author,
                 message=message,
                 details=standing.details,
+                tags=list(dict.fromkeys(tags)),
                 if_changed=if_changed,
                 watch=watch,
             )
             still = standing.still()
-        version = report.version
-        if version is not None and tags:
-            version = self.tag(id, version.number, tags)
         seconds = self._clock.monotonic() - began
-        taken = Taken(standing.record, version, still and not report.torn, report, seconds)
-        for listener in self.listeners:
-            try:
-                listener(taken)
-            except Exception:
-                log.exception("a listener of snapshots failed")
-        return taken
+        return Taken(standing.record, report.version, still and not report.torn, report, seconds)
 
     def all(self, id: str) -> list[Version]:
         """Oldest first."""
@@ -161,22 +158,22 @@ class Versions:
     def tag(self, id: str, number: int, tags: Sequence[str]) -> Version:
         """Replaces its tags; a tagged version is kept until its tags are taken away."""
         check_text("", tags)
-        with self._vault().repository(id) as repository:
-            return repository.tag(chosen(repository, number).number, list(dict.fromkeys(tags)))
+        return self._vault().tag(self._store.get(id), number, list(dict.fromkeys(tags)))
 
     def delete(self, id: str, numbers: Sequence[int]) -> list[Version]:
         """Let go of versions; `prune` frees their space. The newest of an archived workspace is all there is of it."""
-        record = self._store.get(id)
-        with self._vault().repository(id) as repository:
-            going = [chosen(repository, number) for number in dict.fromkeys(numbers)]
-            newest = repository.versions()[-1]
-        if record.state is State.ARCHIVED and newest in going:
-            raise WrongState(
-                f"{record.name!r} is archived, and version {newest.number} is all there is of it",
-                "Recover it first, or delete the workspace",
-            )
-        self._vault().forget(record, [version.number for version in going])
-        return going
+        with self._registry.alone(id) as record:  # lest it be archived meanwhile
+            versions = {version.number: version for version in self.all(id)}
+            if unknown := [number for number in numbers if number not in versions]:
+                self._vault().version(id, unknown[0])
+            newest = max(versions, default=0)
+            if record.state is State.ARCHIVED and newest in numbers:
+                raise WrongState(
+                    f"{record.name!r} is archived, and version {newest} is all there is of it",
+                    "Recover it first, or delete the workspace",
+                )
+            self._vault().forget(record, numbers)
+        return [versions[number] for number in dict.fromkeys(numbers)]
 
     def judged(self, id: str, rules: Retention, *, automatic_only: bool = False) -> list[Verdict]:
         """What rules would keep and let go of; nothing is done."""
@@ -191,11 +188,18 @@ class Versions:
         return going
 
     def prune(
-        self, id: str, rules: Retention | None = None, *, dry_run: bool = False, automatic_only: bool = False
+        self,
+        id: str,
+        rules: Retention | None = None,
+        *,
+        dry_run: bool = False,
+        automatic_only: bool = False,
+        watch: Watch = QUIET,
     ) -> PruneReport:
         """Free what no version needs; before that, let go of the versions that the rules, if any, do not keep.
 
-        A dry run counts what is unneeded already, without the versions that would be let go.
+        A dry run counts what is unneeded already, without the versions that would be let go. Of one that is `Cancelled`
+        the versions are let go, and the next one frees what was left.
         """
         record = self._store.get(id)
         verdicts = self.judged(id, rules, automatic_only=automatic_only) if rules else []
@@ -203,19 +207,41 @@ class Versions:
         if going and not dry_run:
             self._vault().forget(record, going)
         with self._vault().repository(id) as repository:
-            report = repository.prune(dry_run=dry_run)
+            report = repository.prune(dry_run=dry_run, progress=watch.progress, cancelled=watch.cancelled)
         if not dry_run:
             self._vault().pruned(record)
         return report
 
     def verify(self, id: str, *, data: bool | float = False, watch: Watch = QUIET) -> VerifyReport:
         """By the index alone, or with a part (0 to 1) or all (True) of the data read and checked."""
-        return self._vault().verify(self._store.get(id), data=data)
+        with self._vault().repository(id) as repository:
+            return repository.verify(data=data, progress=watch.progress, cancelled=watch.cancelled)
 
-    def repair(self, id: str) -> RepairReport:
+    def repair(self, id: str, *, watch: Watch = QUIET) -> RepairReport:
         """Save what can be saved, name what is lost; what the workspace still has, the next save stores again."""
         with self._vault().repository(id) as repository:
-            return repository.repair()
+            return repository.repair(progress=watch.progress, cancelled=watch.cancelled)
+
+    def rekey(self, watch: Watch = QUIET) -> Rekeyed:
+        """Have the keys of all workspaces in the store wrapped by the master key in force; `previous_master_key` opens
+        what is not. One that cannot be is told and left. Done again, it does what is left."""
+        changed, refused = 0, dict[str, SylaError]()
+        ids = dict.fromkeys([*self._vault().entries.ids(), *(record.id for record in self._registry.catalog.all())])
+        for id in ids:
+            if watch.cancelled():
+                raise Cancelled(f"{changed} workspaces are done", "The others are as they were: do it again")
+            try:
+                changed += self._rekey(id)
+            except SylaError as exc:
+                refused[id] = exc
+        return Rekeyed(len(ids), changed, refused)
+
+    def _rekey(self, id: str) -> bool:
+        try:
+            with self._registry.alone(id):
+                return self._vault().rekey(id)
+        except UnknownWorkspace:  # of another installation
+            return self._vault().rekey(id)
 
 
 def check_text(message: str, tags: Sequence[str]) -> None:

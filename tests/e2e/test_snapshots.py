@@ -200,6 +200,27 @@ def test_control_c_takes_a_save_back(shell: Shell) -> None:
         (demo / f"big{number}").unlink()
 
 
+def test_what_is_left_of_a_damaged_version_comes_back_when_it_is_asked_for(shell: Shell) -> None:
+    """Refused at first, with the name of what is lost; all else then, here and as another workspace."""
+    id = shell.json("workspace", "create", "torn")["id"]
+    files, packs = shell.files("torn"), shell.home / "objects" / "workspaces" / id / "packs"
+    (files / "good").write_text("good")
+    shell("snapshot", "take", "torn")
+    before = set(packs.glob("*/*"))
+    (files / "lost").write_bytes(os.urandom(1 << 20))
+    shell("snapshot", "take", "torn")
+    max(set(packs.glob("*/*")) - before, key=lambda pack: pack.stat().st_size).unlink()
+    (files / "good").unlink()
+    refused, restored, into = shell.row(
+        ("snapshot", "restore", "v2", "-w", "torn"),
+        ("snapshot", "restore", "v2", "-w", "torn", "--partial"),
+        ("snapshot", "restore", "v2", "-w", "torn", "--partial", "--into", "torn-twin"),
+    )
+    assert (refused.code, "files/lost" in refused.stderr) == (74, True), refused
+    assert (restored.code, into.code, os.listdir(files)) == (0, 0, ["good"]), (restored, into)
+    assert (shell.files("torn-twin") / "good").read_text() == "good"
+
+
 def test_rest(lab_server: Lab) -> None:
     """Each route, with its events; an export is a file that another installation reads."""
     client: Client = warm_client(lab_server)

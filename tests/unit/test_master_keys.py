@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from pathlib import Path
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 
+from syla_jupyter.app import open_master_key
 from syla_jupyter.model.errors import KeyRefused, ObjectsFailed
+from syla_jupyter.model.settings import Settings
 from syla_jupyter.snapshots.config import make_config, read_config
 from syla_jupyter.snapshots.keys import KMS, LocalKey, MasterKey
 
@@ -47,6 +50,24 @@ def test_a_wrap_belongs_to_its_workspace_and_its_key() -> None:
     with pytest.raises(KeyRefused, match=KEY.id):
         LocalKey(bytes(32)).unwrap(wrap, "a")
     assert bytes(range(32)).hex() not in repr(KEY) + str(vars(KEY))
+
+
+def test_the_key_before_this_one_opens_and_wraps_no_more(tmp_path: Path) -> None:
+    """Given beside it by the settings; what neither has wrapped is refused."""
+    (tmp_path / "new").write_text("11" * 32)
+    (tmp_path / "new").chmod(0o600)
+    settings = Settings(data_dir=tmp_path, run_dir=Path("/tmp/r"), master_key=str(tmp_path / "new"))
+    both = dataclasses.replace(settings, previous_master_key="environment")
+    new, old = LocalKey(bytes([0x11] * 32)), LocalKey(bytes([0x22] * 32))
+    ring = open_master_key(both, {"SYLA_PREVIOUS_MASTER_KEY": "22" * 32})
+    assert (ring.id, new.unwrap(ring.wrap(bytes(32), "a"), "a")) == (new.id, bytes(32))
+    for key in (new, old):
+        assert ring.unwrap(key.wrap(bytes(32), "a"), "a") == bytes(32)
+    for wrap in (KEY.wrap(bytes(32), "a"), old.wrap(bytes(32), "b"), {}):
+        with pytest.raises(KeyRefused):
+            ring.unwrap(wrap, "a")
+    with pytest.raises(KeyRefused, match="SYLA_PREVIOUS_MASTER_KEY"):
+        open_master_key(both, {})
 
 
 def test_kms_wraps_with_the_workspace_as_context() -> None:

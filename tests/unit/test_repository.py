@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from syla_jupyter.model.errors import (
     BadInput,
+    Cancelled,
     Conflict,
     KeyRefused,
     ObjectMissing,
@@ -19,11 +21,14 @@ from syla_jupyter.model.errors import (
 )
 from syla_jupyter.objects.base import Data
 from syla_jupyter.objects.local import LocalObjects
-from syla_jupyter.snapshots import blocks, index, pack, prune
-from syla_jupyter.snapshots.format import CHUNK_MAX_BYTES, DATA, Pack
+from syla_jupyter.snapshots import blocks, index, pack, pending, prune
+from syla_jupyter.snapshots.crypto import seal
+from syla_jupyter.snapshots.format import CHUNK_MAX_BYTES, DATA, Pack, encode
 from syla_jupyter.snapshots.keys import LocalKey
 from syla_jupyter.snapshots.pack import padded_size
+from syla_jupyter.snapshots.progress import Progress
 from syla_jupyter.snapshots.repository import Repository
+from syla_jupyter.snapshots.subtree import Subtree
 from syla_jupyter.testing.faulty_objects import Fault, FaultyObjects
 from syla_jupyter.testing.memory_objects import MemoryObjects
 
@@ -275,6 +280,37 @@ def test_what_cannot_be_a_version_is_refused() -> None:
         session.add([bytes(CHUNK_MAX_BYTES + 1)])
 
 
+def test_long_verbs_say_how_far_they_are_and_can_be_broken_off() -> None:
+    """At any look whether to go on: nothing is lost, no mark stays, and the next one does all of it."""
+    objects = MemoryObjects()
+    repository = create(objects)
+    for number in range(6):  # each version has a piece of the one before it: packs are deleted, and written anew
+        own, shared, before = (random.Random(seed) for seed in (number, 100 + number, 99 + number))
+        save(repository, [own.randbytes(3 << 20), shared.randbytes(1 << 20), before.randbytes(1 << 20)])
+    repository.forget([2, 4])
+    said: list[Progress] = []
+    assert repository.verify(data=True, progress=said.append).packs_read == 12
+    assert (said[-1].files_done, said[-1].files_total, said[-1].unit) == (16, 16, "parts")
+    assert said[-1].bytes_done == said[-1].bytes_total
+    for verb in ("verify", "repair", "prune"):
+        for looks in range(100):
+            copy = objects.copy()
+            left = iter(range(looks))
+            opened = reopen(copy)
+            options = {"data": True} if verb == "verify" else {}
+            try:
+                getattr(opened, verb)(cancelled=lambda left=left: next(left, None) is None, **options)
+                break
+            except Cancelled:
+                again = reopen(copy)
+                assert again.verify(data=True).ok
+                assert [version.number for version in again.versions()] == [1, 3, 5, 6]
+                assert not list(copy.list(f"{PREFIX}pending/"))
+                again.prune()
+                assert_clean(copy, again)
+        assert 3 <= looks < 99
+
+
 def test_one_repository_per_workspace_and_one_key() -> None:
     """A second one is refused; another key and another workspace's config open nothing."""
     objects = MemoryObjects()
@@ -285,8 +321,11 @@ def test_one_repository_per_workspace_and_one_key() -> None:
         Repository.open(objects, WORKSPACE, LocalKey(bytes(32)), clock=HandClock())
     with pytest.raises(ObjectMissing):
         Repository.open(objects, "ffffffffffff", KEY, clock=HandClock())
+    del objects.objects[PREFIX + "config"]
+    with pytest.raises(KeyRefused):  # not missing: a new config would be written over the copy, which has the key
+        Repository.open(objects, WORKSPACE, LocalKey(bytes(32)), clock=HandClock())
     for name in ("config", "config-copy"):
-        objects.put(f"workspaces/ffffffffffff/{name}", objects.get(PREFIX + name))
+        objects.put(f"workspaces/ffffffffffff/{name}", objects.get(PREFIX + "config-copy"))
     with pytest.raises(KeyRefused):
         Repository.open(objects, "ffffffffffff", KEY, clock=HandClock())
 
@@ -340,6 +379,14 @@ def test_a_store_without_conditional_writes_has_one_writer() -> None:
         lease = objects.get(PREFIX + "pending/lease")
         assert save(reopen(objects), [b"2"]).number == 2  # this process may: the caller's locks are its own
     assert lease
+    own = Subtree(objects, WORKSPACE)
+    elsewhere = {"sequence": 0, "process": {**asdict(pending.Process.this()), "host": "another"}}
+    own.put(pending.LEASE, seal(repository.keys, pending.KIND, pending.LEASE, encode(elsewhere)))
+    for _ in range(2):  # who was refused does not take the other one's lease away
+        with pytest.raises(Conflict, match="Another save"):
+            save(repository, [b"3"])
+    own.delete([pending.LEASE])
+    assert save(repository, [b"3"]).number == 3
 
 
 def test_blocks_are_even_and_bounded() -> None:

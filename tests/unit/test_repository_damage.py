@@ -11,8 +11,8 @@ from dataclasses import replace
 import pytest
 import zstandard
 
-from syla_jupyter.model.errors import SnapshotDamaged, SylaError
-from syla_jupyter.snapshots import crypto
+from syla_jupyter.model.errors import InsufficientResources, SnapshotDamaged, SylaError
+from syla_jupyter.snapshots import crypto, log
 from syla_jupyter.snapshots.config import make_config
 from syla_jupyter.snapshots.format import Pack, decode_table, encode_table, pack_key
 from syla_jupyter.snapshots.repository import Repository
@@ -223,6 +223,20 @@ def test_a_changed_config_is_refused() -> None:
             objects.put(PREFIX + key, broken)
         with pytest.raises(SnapshotDamaged):
             reopen(objects)
+
+
+def test_nothing_is_written_that_nobody_could_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint beyond the limit of its readers is not made, and the records that it would replace stay."""
+    monkeypatch.setattr(crypto, "SEALED_MAX_BYTES", 2000)
+    objects = MemoryObjects()
+    repository = create(objects)
+    save(repository, FIRST)
+    for number in range(4 * log.CHECKPOINT_EVERY):
+        repository.tag(1, [str(number)])
+    assert reopen(objects).version(1).tags == (str(4 * log.CHECKPOINT_EVERY - 1),)
+    with pytest.raises(InsufficientResources):
+        save(repository, [bytes([n % 256, n // 256]) for n in range(100)])
+    assert reopen(objects).verify(data=True).ok
 
 
 def test_declared_sizes_are_bounds() -> None:

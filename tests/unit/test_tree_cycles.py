@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from .. import trees
 
 CYCLES = 20
+DIRECTORIES, FILES_EACH = 100, 1000
 
 
 def test_every_version_of_twenty_cycles_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -38,3 +40,20 @@ def test_every_version_of_twenty_cycles_comes_back_as_it_was(tmp_path: Path) -> 
     assert (elsewhere / "files/huge.bin").stat().st_blocks * 512 < 10 << 20
     assert sorted(os.listdir(elsewhere)) == ["files", "home"]
     assert not os.listdir(tmp_path / "state")
+
+
+def test_a_hundred_thousand_small_files_come_back() -> None:
+    """In memory, so that no disk is waited for."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        top = Path(directory)
+        for n in range(DIRECTORIES):
+            (top / f"files/{n}").mkdir(parents=True)
+            for m in range(FILES_EACH):
+                (top / f"files/{n}/{m}").write_bytes(b"%d of %d" % (m, n))
+        repository = trees.repository(top)
+        report = trees.take(repository, files=top / "files")
+        assert (report.files, report.said.counts) == (DIRECTORIES * FILES_EACH, {})
+        trees.back(repository, 1, top / "state", files=top / "back")
+        for n in range(DIRECTORIES):
+            came = {int(entry.name): Path(entry).read_bytes() for entry in os.scandir(top / f"back/{n}")}
+            assert came == {m: b"%d of %d" % (m, n) for m in range(FILES_EACH)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from syla_jupyter.model.errors import BadInput, Cancelled
 from syla_jupyter.model.snapshot import Reason, Version
 from syla_jupyter.snapshots import manifest
 from syla_jupyter.snapshots.contents import cutter
+from syla_jupyter.snapshots.descent import Cursor
 from syla_jupyter.snapshots.progress import Progress
 from syla_jupyter.snapshots.repository import Repository
 from syla_jupyter.snapshots.restore import read_file
@@ -65,18 +67,33 @@ GOLDEN = [628221, 602745, 1091511, 1231936, 1389112, 1978128, 1039618, 330908, 9
 
 
 def test_what_has_not_changed_is_not_read(repository: Repository, tmp_path: Path) -> None:
-    """A second save reads nothing; one file touched, one renamed: one is read."""
+    """A second save reads nothing; one file touched, a directory renamed: one is read."""
     files = trees.make(tmp_path / "files")
     first = take(repository, files, cache_dir=tmp_path / "cache")
     again = take(repository, files, cache_dir=tmp_path / "cache")
     assert (first.files, again.files_read) == (again.files, 0)
     assert again.stats.new_bytes < 1000
     (files / "src/package0/deep/er/module0.py").write_text("new")
-    (files / "zeros.bin").rename(files / "renamed.bin")
+    (files / "src/package1").rename(files / "renamed")
     third = take(repository, files, cache_dir=tmp_path / "cache")
     assert third.files_read == 1
     assert third.version is not None
     assert third.version.details["tree"] != first.version.details["tree"]  # type: ignore[union-attr]
+
+
+def test_a_new_file_with_the_inode_of_another_is_read(repository: Repository, tmp_path: Path) -> None:
+    """Of the size and time of the one that was there, as unpacked archives have: its content is its own."""
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "lib-1.0").write_bytes(b"1.0")
+    os.utime(files / "lib-1.0", ns=(10**18, 10**18))
+    take(repository, files)
+    (files / "lib-1.0").rename(files / "lib-1.1")  # the inode stays; as if it were given to another at once
+    (files / "lib-1.1").write_bytes(b"1.1")
+    os.utime(files / "lib-1.1", ns=(10**18, 10**18))
+    version = take(repository, files).version
+    assert version is not None
+    assert read_file(repository, version, "files/lib-1.1", 100) == b"1.1"
 
 
 def test_no_version_is_made_when_nothing_changed(repository: Repository, tmp_path: Path) -> None:
@@ -239,6 +256,43 @@ def test_progress_is_said_and_a_save_can_be_taken_back(repository: Repository, t
     with pytest.raises(Cancelled):
         take(repository, files, cancelled=lambda: True)
     assert len(repository.versions()) == 1
+
+
+def test_a_hard_link_far_down_comes_back(repository: Repository, tmp_path: Path) -> None:
+    """Its file has a longer path than any system call takes."""
+    deep = b"/".join([b"d" * 250] * 20)
+    (tmp_path / "files").mkdir()
+    with below(tmp_path / "files") as cursor:
+        there = cursor.directory(deep, create=True)
+        os.close(os.open("a", os.O_CREAT | os.O_WRONLY, dir_fd=there))
+        os.link("a", "b", src_dir_fd=there, dst_dir_fd=there)
+    take(repository, tmp_path / "files")
+    trees.back(repository, 1, tmp_path / "state", files=tmp_path / "back")
+    with below(tmp_path / "back") as cursor:
+        there = cursor.directory(deep)
+        assert os.stat("a", dir_fd=there).st_ino == os.stat("b", dir_fd=there).st_ino
+
+
+@contextlib.contextmanager
+def below(top: Path) -> Iterator[Cursor]:
+    root = os.open(top, os.O_RDONLY)
+    with Cursor(root) as cursor:
+        yield cursor
+    os.close(root)
+
+
+def test_sizes_and_times_beyond_all_make_no_version_that_cannot_be_read(repository: Repository) -> None:
+    """A hole of an exabyte is left out and said, a time is the last that can be had; all else comes back."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:  # ext4 would refuse both
+        files = Path(directory)
+        (files / "good").write_text("good")
+        os.utime(files / "good", ns=(2**66, 2**66))
+        (files / "hole").touch()
+        os.truncate(files / "hole", 1 << 60)
+        report = take(repository, files)
+        assert report.unreadable == ["files/hole"]
+        assert entries(repository, report.version)[b"files/good"].mtime_ns == 2**63 - 1
+        assert repository.verify().ok
 
 
 def test_a_part_that_is_no_directory_is_refused(repository: Repository, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import pickle
 import sys
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 
 import syla_jupyter.agent
-from syla_jupyter.workspaces.variables_due import ATTEMPTS_MAX, Due, variables_key
+from syla_jupyter.workspaces.inventory import DETAILS_BYTES_MAX, with_due
+from syla_jupyter.workspaces.variables_due import ATTEMPTS_MAX, Due, keys_of, variables_key
 
 MIB = 1 << 20
 
@@ -28,6 +30,18 @@ def load(name: str) -> Any:
         known = sys.modules[f"_syla_{name}"] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(known)
     return known
+
+
+def test_what_kernels_say_fills_no_record_of_a_version() -> None:
+    """As much as a hundred kernels may say: most of it is left out, and no key, which is what brings them back."""
+    lines = [{"name": "n" * 300, "status": "lost", "reason": "r" * 300}] * 500
+    kernels = [
+        {"key": f"slot-{n}", "session": "s", "variables": lines, "changed": ["c" * 300] * 50} for n in range(100)
+    ]
+    details = with_due({"kernels": kernels}, ["repl", "slot-5"], {"kernels": [{"key": "repl", "variables": lines}]})
+    assert len(json.dumps(details)) < 1.1 * DETAILS_BYTES_MAX
+    assert keys_of(details) == [*(f"slot-{n}" for n in range(100)), "repl"]
+    assert len(details["kernels"][0]["variables"]) > 50
 
 
 # -- what is due -----------------------------------------------------------------------------------------------------

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
+import itertools
 import os
 import shutil
+import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from syla_jupyter.metadata.sql import open_store
 from syla_jupyter.model.clock import SystemClock
 from syla_jupyter.model.errors import (
     BadInput,
+    BadPath,
     Cancelled,
     Conflict,
     KeyRefused,
@@ -31,13 +36,16 @@ from syla_jupyter.model.policy import MINUTE, Policy
 from syla_jupyter.model.record import State, WorkspaceRecord
 from syla_jupyter.model.retention import Retention
 from syla_jupyter.model.snapshot import Reason
+from syla_jupyter.objects.base import ObjectStore
 from syla_jupyter.objects.local import LocalObjects
-from syla_jupyter.testing.faulty_objects import Call, Fault, FaultyObjects
-from syla_jupyter.workspaces.entries import Entry
+from syla_jupyter.runtimes.removal import remove_tree
+from syla_jupyter.snapshots.keys import KeyRing, LocalKey, MasterKey
+from syla_jupyter.testing.faulty_objects import Call, Fault, FaultyObjects, at
+from syla_jupyter.workspaces.entries import Entries, Entry
 from syla_jupyter.workspaces.inventory import packages
 from syla_jupyter.workspaces.replica import replicate
 from syla_jupyter.workspaces.snapshot_timer import SnapshotTimer
-from syla_jupyter.workspaces.vault import Watch
+from syla_jupyter.workspaces.vault import Saved, Watch
 
 from ..local_installation import PLENTY, Local, connect, local_installation
 from .clocks import HandClock
@@ -93,6 +101,7 @@ def test_take_break_restore(local: Local) -> None:
     assert taken.version is not None
     assert (taken.version.number, taken.version.tags, taken.consistent) == (1, ("good",), True)
     assert taken.version.details["packages"] == {"numpy": "2.1.0"}
+    assert len(list(local.vault.objects.list(f"workspaces/{record.id}/log/"))) == 1  # never without its tags
     (record.files / "a.txt").write_text("broken")
     (record.files / "link").unlink()
     (record.files / "new").write_text("new")
@@ -164,6 +173,38 @@ def test_a_save_that_is_taken_back_leaves_nothing(local: Local) -> None:
     assert local.versions.take(record.id, author="ann").version is not None
 
 
+def test_every_version_is_told_whoever_had_it_taken(local: Local, tmp_path: Path) -> None:
+    """By hand, by a stop, before a restore, by an archive, by an import; where nothing changed, nobody."""
+    told: list[tuple[str, str, int]] = []
+
+    def fails(saved: Saved) -> None:
+        raise RuntimeError("on purpose")
+
+    local.vault.listeners = [
+        fails,
+        lambda saved: told.append((saved.record.name, saved.version.reason.value, saved.report.stats.new_chunks)),
+    ]
+    record = filled(local)
+    for text, verb in (
+        ("1", lambda: local.versions.take(record.id, author="ann")),
+        ("1", lambda: local.versions.take(record.id, author="ann", if_changed=True)),
+        ("2", lambda: (local.registry.open(record.id), local.registry.suspend(record.id, stop=True))),
+        ("3", lambda: local.versions.restore(record.id, 1, author="ann")),
+        ("4", lambda: local.registry.archive(record.id)),
+    ):
+        if (record.files / "a.txt").read_text() != text:
+            (record.files / "a.txt").write_text(text)
+        verb()
+    with (tmp_path / "file").open("w+b") as file:
+        local.copies.export(record.id, file, author="ann")
+        file.seek(0)
+        local.copies.receive(file, root=local.root, author="ann", name="imported")
+    assert [(name, reason) for name, reason, _ in told] == [
+        ("proj", "manual"), ("proj", "suspend"), ("proj", "pre_restore"), ("proj", "archive"), ("imported", "import"),
+    ]  # fmt: skip
+    assert all(chunks for _, _, chunks in told)
+
+
 # -- archive and back ----------------------------------------------------------------------------------------------
 
 
@@ -188,6 +229,25 @@ def test_an_archive_frees_the_machine_and_recover_brings_all_back(local: Local) 
     assert local.registry.recover(record.id).state is State.SUSPENDED
     assert contents(record, local) == before
     assert local.registry.resume(record.id)[1] == "restarted"
+
+
+def test_the_newest_version_is_not_deleted_while_it_becomes_all_there_is(local: Local) -> None:
+    """Who asks during an archive gets the answer of after it."""
+    record = filled(local)
+    refused: list[SylaError] = []
+
+    def delete() -> None:
+        try:
+            local.versions.delete(record.id, [1])
+        except SylaError as exc:
+            refused.append(exc)
+
+    asking = threading.Thread(target=delete, name="deleting")
+    local.registry._reach = lambda verb, step: asking.start() if (verb, step) == ("archive", "saved") else None
+    local.registry.archive(record.id)
+    asking.join(60)
+    assert [type(exc) for exc in refused] == [WrongState]
+    assert local.registry.recover(record.id).state is State.SUSPENDED
 
 
 def test_resume_recovers_an_archived_workspace(local: Local) -> None:
@@ -274,6 +334,54 @@ def test_stopping_saves_a_version_or_says_that_it_could_not(shared: Path, caplog
         assert list(LocalObjects(shared).list("")) == []
 
 
+def test_files_that_are_gone_make_no_version_without_them(local: Local) -> None:
+    """As of a disk that is not mounted: only going back is possible, and brings them."""
+    record = filled(local)
+    before = contents(record, local)
+    local.versions.take(record.id, author="ann")
+    record.files.rename(record.files.with_name("unmounted"))
+    for verb in (lambda: local.versions.take(record.id, author="ann"), lambda: local.registry.archive(record.id)):
+        with pytest.raises(BadPath, match="is not there"):
+            verb()
+    assert [v.number for v in local.versions.all(record.id)] == [1]
+    local.versions.restore(record.id, 1, author="ann")
+    assert contents(record, local) == before
+    local.versions.restore(record.id, 2, author="ann")  # what there was: the home alone
+    assert contents(record, local) == before
+
+
+def test_what_somebody_mounted_in_a_workspace_is_not_removed_with_it(local: Local) -> None:
+    """Archive, restore and delete refuse it before anything has changed, and say where it is."""
+    if os.geteuid():
+        pytest.skip("only root mounts")
+    record = filled(local)
+    local.versions.take(record.id, author="ann")
+    with mounted(record.files / "sub"):
+        (record.files / "sub" / "precious").touch()
+        for verb in (
+            lambda: local.registry.archive(record.id),
+            lambda: local.versions.restore(record.id, 1, author="ann"),
+            lambda: local.registry.delete(record.id, confirmed=True),
+        ):
+            with pytest.raises(BadPath, match="sub is mounted inside"):
+                verb()
+        remove_tree(record.files)
+        assert (record.files / "sub" / "precious").exists()
+        assert local.store.get(record.id).state is State.CREATED
+        local.versions.restore(record.id, 1, author="ann", paths=["a.txt"])
+    assert local.registry.archive(record.id).state is State.ARCHIVED
+    assert on_disk(record, local) == []
+
+
+@contextlib.contextmanager
+def mounted(place: Path) -> Iterator[None]:
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
 # -- another machine -------------------------------------------------------------------------------------------------
 
 
@@ -321,6 +429,48 @@ def test_another_master_key_is_refused(local: Local, shared: Path) -> None:
         assert isinstance(entry, KeyRefused)
         with pytest.raises(UnknownWorkspace):
             other.copies.adopt(id, root=other.root)
+
+
+def test_a_new_master_key_takes_the_place_of_the_old_one(local: Local, shared: Path, tmp_path: Path) -> None:
+    """Cut at any call of the store, both keys together open everything; done again, the new one alone does."""
+    records = [filled(local, name, large=1000) for name in ("one", "two")]
+    new, store, backup = LocalKey(bytes(32)), LocalObjects(shared), LocalObjects(tmp_path / "backup")
+    old, local.vault.backup = local.vault.master, backup
+    for record in records:
+        local.versions.take(record.id, author="ann")
+
+    def use(key: MasterKey, objects: ObjectStore = store) -> None:
+        local.vault.objects, local.vault.master, local.vault.entries = objects, key, Entries(objects, key)
+
+    def assert_whole() -> None:
+        assert [entry.record.id for _, entry in local.vault.entries.all() if isinstance(entry, Entry)] == sorted(
+            record.id for record in records
+        )
+        assert all(local.versions.get(record.id).number == 1 for record in records)
+
+    ring = KeyRing(new, [old])
+    for call in itertools.count():
+        use(ring, FaultyObjects(store, at(call, Fault.STOP)))
+        with contextlib.suppress(ObjectsFailed):
+            if not local.versions.rekey().refused:
+                break
+        use(ring)
+        assert_whole()
+    assert call > 6
+    use(ring)
+    assert local.versions.rekey().changed == 0
+    use(new)
+    assert_whole()
+    for record in records:
+        (record.files / "a.txt").write_text("second")
+        local.versions.take(record.id, author="ann")
+        assert local.versions.verify(record.id, data=True).ok
+        with local.vault.repository(record.id, from_backup=True) as repository:
+            assert [version.number for version in repository.versions()] == [1, 2]
+    use(old)
+    with pytest.raises(KeyRefused):
+        local.versions.all(records[0].id)
+    assert set(local.versions.rekey().refused) == {record.id for record in records}
 
 
 def test_an_entry_that_was_changed_is_refused(local: Local, shared: Path) -> None:
@@ -433,8 +583,9 @@ def test_a_backup_that_does_not_answer_stops_no_save_and_is_completed_by_the_nex
         broken.clear()
         (record.files / "a.txt").write_text("second")
         local.versions.take(record.id, author="ann")
+        local.versions.tag(record.id, 1, ["kept"])
         with local.vault.repository(record.id, from_backup=True) as repository:
-            assert [version.number for version in repository.versions()] == [1, 2]
+            assert [(version.number, version.tags) for version in repository.versions()] == [(1, ("kept",)), (2, ())]
             assert repository.verify(data=True).ok
 
 
