@@ -1,14 +1,15 @@
 """What happens to workspaces by itself: once a minute, by one server of an installation.
 
-A sweep: notice who is at work -> what runs against what is recorded -> policies -> disk. The rules say what is due and
-why (`policies`), the registry does it, and here is what lies between them. Each action names the version of the record
-it was decided on, and just before anything is stopped those who know are asked again whether somebody works: a
-workspace that was used, touched or restarted meanwhile is left alone.
+A sweep: notice who is at work -> what runs against what is recorded -> policies -> disk -> what moves data. The rules
+say what is due and why (`policies`), the registry does it, and here is what lies between them. Each action names the
+version of the record it was decided on, and just before anything is stopped those who know are asked again whether
+somebody works: a workspace that was used, touched or restarted meanwhile is left alone.
 
 One sweep at a time per data directory. A file lock is enough for that, whatever the database: containers, homes and
 files of an installation are on one machine.
 
-What fails for one workspace is tried again later and later, told once, and stops nothing else.
+What fails for one workspace is tried again later and later, told once, and stops nothing else. What takes long (a stop
+saves a version, an archive all there is) comes last and has a part of the minute: nobody's warning waits for it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ log = logging.getLogger("syla.janitor")
 SWEEP_SECONDS = MINUTE
 TIDY_SECONDS = HOUR
 BACKOFF_MAX_SECONDS = HOUR
+MOVES_DATA = {Action.STOP, Action.ARCHIVE, Action.DELETE}
+MOVING_SECONDS = 40.0  # of each sweep; what was begun then is finished
 
 ActivitySource = Callable[[], Mapping[str, Signals]]
 """Signals by workspace id, of those it knows something about; what happened counts since it was asked last."""
@@ -80,7 +83,9 @@ class Janitor:
                 return []
             self._notice()
             ended = self._part("records", lambda: self._registry.finish(quick=True))
-            done = ended + self._part("policies", self._policies) + self._part("disk", self._extra)
+            later: list[WorkspaceRecord] = []
+            done = ended + self._part("policies", lambda: self._policies(later)) + self._part("disk", self._extra)
+            done += self._part("what moves data", lambda: self._moves(later))
             now = self._clock.monotonic()
             if ended or self._tidied is None or now - self._tidied >= TIDY_SECONDS:
                 self._tidied = now
@@ -124,7 +129,8 @@ class Janitor:
 
     # -- policies ----------------------------------------------------------------------------------------------
 
-    def _policies(self) -> list[str]:
+    def _policies(self, later: list[WorkspaceRecord]) -> list[str]:
+        """Do what is done at once; add to `later` those of which data is to be moved."""
         done: list[str] = []
         seen: set[str] = set()
         while True:
@@ -135,19 +141,38 @@ class Janitor:
             seen.update(record.id for record in fresh)
             looks: list[Look] = []
             for record in fresh:
-                with self._failing_alone(record, looks):
-                    after: WorkspaceRecord | None = record
-                    now = self._clock.now()
-                    at = next_look(record, now)
-                    if at is not None and at <= now:  # else it would say that nothing is to be done, and take its time
-                        after = self._look_at(record, done)
-                        at = next_look(after, self._clock.now()) if after is not None else None
-                    if after is not None:
-                        looks.append(Look(after.id, after.version, at))
-                    self._failures.pop(record.id, None)
+                now = self._clock.now()
+                if due_action(record, record.policy, now).action in MOVES_DATA:
+                    later.append(record)
+                    looks.append(Look(record.id, record.version, now + SWEEP_SECONDS))  # if its turn does not come
+                else:
+                    self._one(record, done, looks)
             self._store.plan_look(looks)
             if len(records) < self._batch:
                 return done
+
+    def _moves(self, later: Sequence[WorkspaceRecord]) -> list[str]:
+        done: list[str] = []
+        until = self._clock.monotonic() + MOVING_SECONDS
+        for record in later:
+            if self._clock.monotonic() >= until:
+                break
+            looks: list[Look] = []
+            self._one(record, done, looks)
+            self._store.plan_look(looks)
+        return done
+
+    def _one(self, record: WorkspaceRecord, done: list[str], looks: list[Look]) -> None:
+        with self._failing_alone(record, looks):
+            after: WorkspaceRecord | None = record
+            now = self._clock.now()
+            at = next_look(record, now)
+            if at is not None and at <= now:  # else it would say that nothing is to be done, and take its time
+                after = self._look_at(record, done)
+                at = next_look(after, self._clock.now()) if after is not None else None
+            if after is not None:
+                looks.append(Look(after.id, after.version, at))
+            self._failures.pop(record.id, None)
 
     def _look_at(self, record: WorkspaceRecord, done: list[str]) -> WorkspaceRecord | None:
         """The record afterwards; None when it is gone."""

@@ -340,6 +340,31 @@ def test_all_that_are_due_at_once_are_done_however_many(swept: Swept) -> None:
 # -- the thread --------------------------------------------------------------------------------------------------
 
 
+def test_who_is_to_be_frozen_does_not_wait_for_archives(swept: Swept) -> None:
+    """Archives that take half a minute each: in every sweep as many as begin in its first 40 s, and after all else."""
+    for number in range(5):
+        swept.local.create(f"old-{number}", policy=dataclasses.replace(IDLE, archive_seconds=HOUR))
+    record = swept.running("proj")
+    archived = [0]
+
+    def slowly(change: Any) -> None:
+        if str(change.verb) == "archive":
+            swept.clock.move(30)
+            archived[0] += 1
+
+    swept.registry.listeners.append(slowly)
+    counts, acts = [], []
+    while archived[0] < 5:
+        before = archived[0]
+        acts += [
+            line.split()[2].strip(",") for line in swept.minutes(1) if ": suspend, " in line or ": archive, " in line
+        ]
+        counts += [archived[0] - before] if archived[0] > before else []
+    assert counts == [2, 2, 1]
+    assert acts == ["suspend"] + 5 * ["archive"]
+    assert swept.now(record).frozen
+
+
 def test_the_thread_sweeps_each_minute_until_it_is_stopped_and_survives_errors(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
