@@ -23,6 +23,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from traitlets.config import Config
 
+from .access.audit import Audit
+from .access.guard import Guard
+from .access.identities import Identities
+from .access.service import People
+from .access.sharing import Sharing
 from .config import default_run_dir, load_settings
 from .model.clock import Clock, SystemClock
 from .model.runtime import Mount, MountVia, User
@@ -43,7 +48,10 @@ from .workspaces.vault import Vault
 from .workspaces.versions import Versions
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from .metadata.base import WorkspaceStore
+    from .metadata.people_base import PeopleStore
     from .objects.base import ObjectStore
     from .objects.metered import Observe, Request
     from .runtimes.images import Images
@@ -52,6 +60,20 @@ if TYPE_CHECKING:
 CONTAINER_USER = User(1000, 1000)  # of the image; used where the host's user is root
 T = TypeVar("T")
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may do what, wired."""
+
+    owner: str
+    """Name of who runs this installation: an admin of it."""
+    store: PeopleStore
+    guard: Guard
+    audit: Audit
+    identities: Identities
+    people: People
+    sharing: Sharing
 
 
 @dataclass(frozen=True)
@@ -70,6 +92,8 @@ class Application:
     """Opened at the first call: it needs the object store's libraries."""
     versions: Callable[[], Versions]
     copies: Callable[[], Copies]
+    access: Callable[[], Access]
+    """Opened at the first call, with the store."""
     object_listeners: list[Observe]
     """Told of each request to the object stores, attempts counted; they raise nothing."""
 
@@ -158,7 +182,9 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
     templates = Templates(settings.data_dir)
     pool = Pool(data_dir=settings.data_dir, settings=settings.pool, clock=clock)
     owner = getpass.getuser()
-    store = once(lambda: open_store(settings))
+    engine = once(lambda: open_database(settings))
+    store = once(lambda: open_store(engine()))
+    access = once(lambda: open_access(engine(), settings, clock, owner))
     service = WorkspaceService(
         settings=settings,
         runtime=runtime,
@@ -191,26 +217,41 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
         )
     )
     versions = once(lambda: Versions(registry=registry(), store=store(), vault=vault, settings=settings, clock=clock))
-    copies = once(
-        lambda: Copies(
-            registry=registry(),
-            store=store(),
-            versions=versions(),
-            vault=vault,
-            clock=clock,
-            check_template=templates.get,
-        )
-    )
+    copies = once(lambda: Copies(registry=registry(), store=store(), versions=versions(), vault=vault, clock=clock,
+                                 check_template=templates.get))  # fmt: skip
     return Application(
-        settings, environ, clock, runtime, templates, pool, service, store, registry, vault, versions, copies, heard
-    )
+        settings, environ, clock, runtime, templates, pool, service, store, registry, vault, versions, copies, access,
+        heard,
+    )  # fmt: skip
 
 
-def open_store(settings: Settings) -> WorkspaceStore:
-    from .metadata.sql import open_store as open_sql
+def open_database(settings: Settings) -> Engine:
+    from .metadata.sql_transactions import open_engine
 
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return open_sql(settings.database_url or settings.data_dir / "workspaces.db")
+    return open_engine(settings.database_url or settings.data_dir / "workspaces.db")
+
+
+def open_store(engine: Engine) -> WorkspaceStore:
+    from .metadata.sql import SqlStore
+
+    return SqlStore(engine)
+
+
+def open_access(engine: Engine, settings: Settings, clock: Clock, owner: str) -> Access:
+    from .metadata.people_sql import SqlPeople
+
+    store, audit = SqlPeople(engine), Audit(settings.data_dir / "audit", clock)
+    guard = Guard(people=store, audit=audit, clock=clock)
+    return Access(
+        owner=owner,
+        store=store,
+        guard=guard,
+        audit=audit,
+        identities=Identities(store, clock),
+        people=People(people=store, guard=guard, audit=audit, clock=clock),
+        sharing=Sharing(people=store, guard=guard, audit=audit, clock=clock),
+    )
 
 
 def open_vault(

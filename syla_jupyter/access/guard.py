@@ -45,6 +45,16 @@ class Guard:
         admin : whether he is one anyway, as who started the server is.
         groups : teams that another identity service vouches for, besides ours.
         """
+        user, teams = self._user(name)
+        if user is not None and user.disabled and not admin:
+            return None
+        return Principal(name, teams | frozenset(groups), admin or (user is not None and user.admin))
+
+    def display_name(self, name: str) -> str:
+        user, _ = self._user(name)
+        return user.display_name if user is not None else name
+
+    def _user(self, name: str) -> tuple[User | None, frozenset[str]]:
         self._refresh()
         found = self._users.get(name)
         if found is None:
@@ -56,10 +66,7 @@ class Guard:
             with self._lock:
                 if version == self._version and len(self._users) < KEPT_MAX:
                     self._users[name] = found
-        user, teams = found
-        if user is not None and user.disabled and not admin:
-            return None
-        return Principal(name, teams | frozenset(groups), admin or (user is not None and user.admin))
+        return found
 
     def access(self, workspace: str) -> Access:
         """By id, as it is now; `UnknownWorkspace`."""

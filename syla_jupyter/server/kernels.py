@@ -275,6 +275,11 @@ class WorkspaceKernelManager(AsyncMappingKernelManager):
             kernel.executions = 0
         return dict(found)
 
+    def workspace_of(self, kernel_id: str) -> str:
+        """Id of its workspace; empty for an unknown kernel and for one outside of any. Any thread may ask."""
+        kernel = cast(WorkspaceKernel | None, self._kernels.get(kernel_id))
+        return "" if kernel is None else kernel.workspace_id
+
     def last_activity(self) -> Mapping[str, float]:
         """By workspace id, when one of its kernels was last active: seconds since the epoch."""
         latest: dict[str, float] = {}

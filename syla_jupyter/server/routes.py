@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from ..model.people import Permission
 from . import handlers, running, snapshot_handlers, snapshot_wire, wire
+from .gates import Ask, Level, Rule, Source
 from .handlers import Call, Reply
 from .openapi import document
 
@@ -46,6 +48,9 @@ class Route:
     summary: str
     action: Literal["read", "write", "execute"] = "read"
     resource: str = RESOURCE
+    needs: Permission | Level | None = None
+    """What it takes to pass; None: the permission named like `action` where the address has a workspace, a name
+    where it has none."""
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     answer: type[BaseModel] | None = None
@@ -65,6 +70,17 @@ class Route:
     """For anybody, logged in or not."""
 
     @property
+    def rule(self) -> Rule:
+        """What the doorkeeper asks for."""
+        if self.public:
+            return Level.PUBLIC
+        if isinstance(self.needs, Level):
+            return self.needs
+        if "{workspace}" not in self.path:
+            return Level.USER
+        return (Ask(self.needs or Permission(self.action), Source.WORKSPACE),)
+
+    @property
     def socket(self) -> bool:
         return self.run is _socket
 
@@ -82,23 +98,27 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", ONE, handlers.get_workspace, "One, by id or name",
           answer=wire.Workspace, refusals=(404, *STORE), tagged=True),
     Route("PATCH", ONE, handlers.change_workspace, "Other limits, policy or labels",
-          action="write", body=wire.ChangeWorkspace, answer=wire.Workspace, refusals=(404, 409, 412, *ENGINE),
+          action="write", needs=Permission.ADMIN,
+          body=wire.ChangeWorkspace, answer=wire.Workspace, refusals=(404, 409, 412, *ENGINE),
           matches=True, tagged=True),
     Route("DELETE", ONE, handlers.delete_workspace, "Delete it for good; from the archive, or by force",
-          action="write", query=wire.DeleteQuery, status=204, refusals=(404, 409, *ENGINE)),
+          action="write", needs=Permission.DELETE, query=wire.DeleteQuery, status=204, refusals=(404, 409, *ENGINE)),
     Route("POST", f"{ONE}/suspend", handlers.suspend_workspace, "Freeze it, or end its container",
           action="write", body=wire.SuspendWorkspace, answer=wire.Workspace, refusals=(404, 409, *ENGINE), tagged=True),
     Route("POST", f"{ONE}/resume", handlers.resume_workspace, "Have it running",
-          action="write", body=wire.Nothing, answer=wire.ResumedWorkspace, refusals=(404, 409, *ENGINE),
+          action="write", needs=Permission.EXECUTE,
+          body=wire.Nothing, answer=wire.ResumedWorkspace, refusals=(404, 409, *ENGINE),
           tagged=True, long=True),
     Route("POST", f"{ONE}/archive", handlers.archive_workspace, "Save it in the object store and free this machine",
-          action="write", body=wire.ArchiveWorkspace, answer=wire.Workspace, refusals=(404, 409, *ENGINE),
+          action="write", needs=Permission.ADMIN,
+          body=wire.ArchiveWorkspace, answer=wire.Workspace, refusals=(404, 409, *ENGINE),
           tagged=True, long=True),
     Route("POST", f"{ONE}/recover", handlers.recover_workspace, "Bring it back from the archive",
           action="write", body=wire.Nothing, answer=wire.RecoveredWorkspace, refusals=(404, 409, *ENGINE),
           tagged=True, long=True),
     Route("POST", f"{ONE}/touch", handlers.touch_workspace, "Put off what its policy does next",
-          action="write", body=wire.TouchWorkspace, answer=wire.Workspace, refusals=(404, 409, *STORE), tagged=True),
+          action="write", needs=Permission.EXECUTE,
+          body=wire.TouchWorkspace, answer=wire.Workspace, refusals=(404, 409, *STORE), tagged=True),
     Route("POST", f"{ONE}/execute", running.execute, "Run code in it; its output goes to the events too",
           action="execute", body=wire.ExecuteCode, answer=wire.ExecutionShown, refusals=(404, 409, *ENGINE), long=True),
     Route("GET", f"{ONE}/executions/{{execution_id}}", running.get_execution, "What some code did, while it is kept",
@@ -123,10 +143,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{MANY}/{{a}}/diff/{{b}}", snapshot_handlers.diff, "What changed from one version to another",
           answer=snapshot_wire.SnapshotDiff, refusals=(404, 409, *OBJECTS), long=True),
     Route("POST", f"{ONE}/clone", snapshot_handlers.clone, "A workspace that is as this one, and goes its own way",
-          action="write", body=snapshot_wire.CloneWorkspace, answer=snapshot_wire.RestoredSnapshot,
+          action="write", needs=Permission.READ,
+          body=snapshot_wire.CloneWorkspace, answer=snapshot_wire.RestoredSnapshot,
           refusals=(404, 409, *ENGINE), long=True),
     Route("POST", f"{ONE}/export", snapshot_handlers.export, "All of it as one file, which is not encrypted",
-          action="write", body=snapshot_wire.ExportWorkspace, refusals=(404, 409, *ENGINE), long=True, binary=True),
+          action="write", needs=Permission.READ,
+          body=snapshot_wire.ExportWorkspace, refusals=(404, 409, *ENGINE), long=True, binary=True),
     Route("POST", f"{ONE}/verify", snapshot_handlers.verify, "Check that every version can be brought back",
           body=snapshot_wire.VerifySnapshots, answer=snapshot_wire.VerifyShown, refusals=(404, 409, *OBJECTS),
           long=True),
