@@ -16,7 +16,7 @@ import click
 from .. import app
 from ..model.errors import SylaError
 from . import doctor as doctor_module
-from . import execute, images, pool, snapshot, workspace
+from . import execute, images, people, pool, snapshot, workspace
 
 
 class OneLineErrors(click.Group):
@@ -73,6 +73,9 @@ def network(verb: str) -> None:
 main.add_command(execute.exec_command)
 main.add_command(execute.console_command)
 main.add_command(images.group)
+main.add_command(people.audit_group)
+main.add_command(people.team_group)
+main.add_command(people.user_group)
 main.add_command(pool.group)
 main.add_command(snapshot.group)
 main.add_command(workspace.group)

@@ -22,7 +22,7 @@ from ..workspaces.changes import Level
 from ..workspaces.inspection import packages, variables
 from ..workspaces.policies import due_action
 from ..workspaces.variables import restored
-from . import choosing, copies, shown
+from . import choosing, copies, sharing, shown
 from .clone import checked_url, clone, clone_command
 from .deletion import delete
 from .progress import watched
@@ -361,7 +361,7 @@ def recover(name: str, root: str | None, force: bool, partial: bool, as_json: bo
     shown.changed(record, as_json, application.clock.now(), line)
 
 
-for command in (delete, clone_command, copies.clone, copies.export, copies.import_command):
+for command in (delete, clone_command, copies.clone, copies.export, copies.import_command, *sharing.COMMANDS):
     group.add_command(command)
 
 

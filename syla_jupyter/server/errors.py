@@ -68,6 +68,7 @@ PLAIN: Mapping[int, tuple[str, str]] = {
     412: ("precondition_failed", "Read it again, then decide"),
     413: ("too_large", "Send less"),
     415: ("unsupported_media_type", "Send `Content-Type: application/json`"),
+    429: ("too_many_requests", "Wait a minute; a token that was made for you is always looked at"),
     426: ("upgrade_required", "Open it as a websocket"),
     500: ("internal", "The server's log says more"),
 }

@@ -60,7 +60,7 @@ def document(routes: Sequence[Route], prefix: str) -> dict[str, Any]:
 
 def refusals(route: Route) -> tuple[int, ...]:
     """Every status of an error that the route may answer with."""
-    always = (500,) if route.public else (400, 403, 500)
+    always = (500,) if route.public else (400, 403, 429, 500)
     with_body = (413, 415) if route.body is not None else ()
     long = (409,) if route.long else ()
     return tuple(sorted({*always, *with_body, *long, *route.refusals}))

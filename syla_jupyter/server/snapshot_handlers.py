@@ -26,7 +26,11 @@ def take(call: Call) -> Reply:
     asked: snapshot_wire.TakeSnapshot = call.body
     record = call.found()
     taken = _versions(call).take(
-        record.id, author=record.owner, message=asked.message, tags=asked.tags, if_changed=asked.if_changed
+        record.id,
+        author=call.caller.principal.name,
+        message=asked.message,
+        tags=asked.tags,
+        if_changed=asked.if_changed,
     )
     return Reply(
         snapshot_wire.TakenSnapshot(
@@ -57,7 +61,9 @@ def restore(call: Call) -> Reply:
         if asked.paths:
             raise BadInput("paths", "paths go back to where they were", "Leave out `paths`, or `into`")
         return _copied(call, asked.into, number)
-    rewound = _versions(call).restore(record.id, number, author=record.owner, paths=asked.paths, partial=asked.partial)
+    rewound = _versions(call).restore(
+        record.id, number, author=call.caller.principal.name, paths=asked.paths, partial=asked.partial
+    )
     return Reply(
         snapshot_wire.RestoredSnapshot(
             workspace=show(call.services, rewound.record),
@@ -113,7 +119,7 @@ def export(call: Call) -> Reply:
         if asked.config_only:
             _copies(call).export_config(record.id, file)
         else:
-            _copies(call).export(record.id, file, author=record.owner, number=asked.version)
+            _copies(call).export(record.id, file, author=call.caller.principal.name, number=asked.version)
         file.seek(0)
     except BaseException:
         file.close()
@@ -173,7 +179,9 @@ def prune(call: Call) -> Reply:
 
 def _copied(call: Call, name: str, number: int | None) -> Reply:
     record = call.found()
-    made = _copies(call).clone(record.id, name, root=call.services.root, author=record.owner, number=number)
+    made = _copies(call).clone(
+        record.id, name, root=call.services.root, author=call.caller.principal.name, number=number
+    )
     return Reply(
         snapshot_wire.RestoredSnapshot(
             workspace=show(call.services, made.record), saved=None, notes=[shown.plain(note) for note in made.notes]

@@ -58,7 +58,7 @@ class Copies:
     def clone(
         self, id: str, name: str, *, root: Path, author: str, number: int | None = None, watch: Watch = QUIET
     ) -> Copied:
-        """A workspace that is as this one is now (or was in a version), and goes its own way from there."""
+        """A workspace of the author's that is as this one is now (or was in a version), and goes its own way."""
         source = self._store.get(id)
         check_name(name)
         if number is None and source.state is not State.ARCHIVED:
@@ -66,7 +66,7 @@ class Copies:
                 id, author=author, message=f"for the clone {name}", reason=Reason.CLONE, if_changed=True, watch=watch
             )
             number = taken.version.number if taken.version else None
-        with self._made(name, root, _described(source)) as record:
+        with self._made(name, root, {**_described(source), "owner": author}) as record:
             restored = self._vault().put_back(record, number, of=id, watch=watch)
         return Copied(record, tuple(self._vault().told(record, restored)))
 
