@@ -28,7 +28,7 @@ from . import errors
 from .auth import origin_of
 from .gates import Gate, Level
 from .handlers import Call, Reply, Services
-from .routes import PREFIX, Route
+from .route import PREFIX, Route
 
 log = logging.getLogger("syla.server")
 T = TypeVar("T")

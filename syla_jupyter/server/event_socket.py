@@ -24,7 +24,8 @@ from . import errors, wire
 from .endpoint import JsonErrors, caller_of, in_pool, parsed_query
 from .events import Listener, Published
 from .handlers import Services, find
-from .routes import ONE, RESOURCE
+from .route import RESOURCE
+from .routes import ONE
 
 TOO_SLOW = 1013  # "try again later", RFC 6455 registry
 GONE = 1000

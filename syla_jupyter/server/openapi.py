@@ -14,11 +14,15 @@ from pydantic.json_schema import models_json_schema
 from . import wire
 
 if TYPE_CHECKING:
-    from .routes import Route
+    from .route import Route
 
 REFERENCE = "#/components/schemas/{model}"
 NAMES = {
     "workspace": "Its id, or its name.",
+    "user": "A name; of a team where `kind` says so.",
+    "team": "Its name.",
+    "token": "Its id.",
+    "invitation": "Its id.",
     "execution_id": "As `execute` gave it.",
     "version": "Number of a snapshot.",
     "a": "Number of a snapshot.",

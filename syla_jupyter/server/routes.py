@@ -7,28 +7,15 @@ contains `api/workspaces` or `api/sessions`, which are Jupyter's own.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
-
-from pydantic import BaseModel
+from collections.abc import Mapping
+from typing import Any
 
 from ..model.people import Permission
 from . import handlers, running, snapshot_handlers, snapshot_wire, wire
-from .gates import Ask, Level, Rule, Source
 from .handlers import Call, Reply
 from .openapi import document
-
-PREFIX = "/syla/v1"
-RESOURCE = "syla-workspaces"
-
-STORE = (503,)
-ENGINE = (502, 503, 504, 507)
-OBJECTS = (502, 503)
-
-
-def _socket(call: Call) -> Reply:
-    raise NotImplementedError("served by a websocket handler")
+from .people_routes import PEOPLE_ROUTES
+from .route import ENGINE, OBJECTS, PREFIX, STORE, Route, socket_route
 
 
 def _describe(call: Call) -> Reply:
@@ -38,51 +25,6 @@ def _describe(call: Call) -> Reply:
 @functools.cache
 def _document(base: str) -> Mapping[str, Any]:
     return document(ROUTES, f"{base}{PREFIX}")
-
-
-@dataclass(frozen=True)
-class Route:
-    method: Literal["GET", "POST", "PATCH", "DELETE"]
-    path: str
-    run: Callable[[Call], Reply]
-    summary: str
-    action: Literal["read", "write", "execute"] = "read"
-    resource: str = RESOURCE
-    needs: Permission | Level | None = None
-    """What it takes to pass; None: the permission named like `action` where the address has a workspace, a name
-    where it has none."""
-    query: type[BaseModel] | None = None
-    body: type[BaseModel] | None = None
-    answer: type[BaseModel] | None = None
-    status: int = 200
-    """Of the answer when all is well."""
-    refusals: tuple[int, ...] = ()
-    """Besides those that every route has (`openapi`)."""
-    matches: bool = False
-    """Takes `If-Match`."""
-    tagged: bool = False
-    """Gives an `ETag`."""
-    long: bool = False
-    """Waits for code in the container, or moves much data."""
-    binary: bool = False
-    """Answers with a file."""
-    public: bool = False
-    """For anybody, logged in or not."""
-
-    @property
-    def rule(self) -> Rule:
-        """What the doorkeeper asks for."""
-        if self.public:
-            return Level.PUBLIC
-        if isinstance(self.needs, Level):
-            return self.needs
-        if "{workspace}" not in self.path:
-            return Level.USER
-        return (Ask(self.needs or Permission(self.action), Source.WORKSPACE),)
-
-    @property
-    def socket(self) -> bool:
-        return self.run is _socket
 
 
 ONE = "workspaces/{workspace}"
@@ -158,12 +100,13 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{ONE}/prune", snapshot_handlers.prune, "Free what no version needs; let versions go by rules",
           action="write", body=snapshot_wire.PruneSnapshots, answer=snapshot_wire.PruneShown,
           refusals=(404, 409, *OBJECTS), long=True),
-    Route("GET", f"{ONE}/events", _socket, "Websocket: its events, one JSON object a message",
+    Route("GET", f"{ONE}/events", socket_route, "Websocket: its events, one JSON object a message",
           query=wire.EventsQuery, status=101, refusals=(404, 426, *STORE)),
-    Route("GET", "events", _socket, "Websocket: events of all your workspaces",
+    Route("GET", "events", socket_route, "Websocket: events of all your workspaces",
           query=wire.EventsQuery, status=101, refusals=(426, *STORE)),
     Route("GET", "templates", handlers.list_templates, "What workspaces can be made of", answer=wire.TemplateList),
     Route("GET", "usage", handlers.get_usage, "What running workspaces hold", answer=wire.Usage, refusals=STORE),
     Route("GET", "openapi.json", _describe, "This description"),
     Route("GET", "healthz", handlers.get_health, "That the server answers", answer=wire.Health, public=True),
+    *PEOPLE_ROUTES,
 )  # fmt: skip
