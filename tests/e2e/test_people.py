@@ -10,6 +10,7 @@ import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.websocket import websocket_connect
 
+from tests.conftest import StartLab
 from tests.lab import TOKEN, Lab
 
 API = "/syla/v1"
@@ -57,7 +58,8 @@ class School:
 
 
 @pytest.fixture
-async def school(lab_server: Lab) -> School:
+async def school(start_lab: StartLab) -> School:
+    lab_server = start_lab()
     school = School(lab_server, {"owner": TOKEN})
     await school.made("owner", "POST", f"{API}/workspaces", {"name": "class"})
     await school.made("owner", "POST", f"{API}/workspaces", {"name": "private"})
@@ -108,7 +110,9 @@ async def test_every_door_by_role(school: School) -> None:
     id = (await school.made("owner", "GET", f"{API}/workspaces/class"))["id"]
     found = {}
     for (method, path), expected in MATRIX.items():
-        body = {"type": "file", "format": "text", "content": "new"} if method == "PUT" else {}
+        body: Any = {"type": "file", "format": "text", "content": "new"} if method == "PUT" else {}
+        if path.endswith("/touch"):
+            body = {"seconds": 60}
         asked = [(who, path.replace("ID", id)) for who in PEOPLE]
         statuses = [
             -1 if expected[n] == -1 else await school.status(who, method, real, body)
