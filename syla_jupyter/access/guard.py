@@ -37,6 +37,10 @@ class Guard:
         self._access: dict[str, Access] = {}
         self._refused: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
+    def version(self) -> int:
+        """Of all that a decision depends on; grows."""
+        return self._people.version()
+
     def principal(self, name: str, *, admin: bool = False, groups: Iterable[str] = ()) -> Principal | None:
         """Who somebody of that name is now; None: disabled.
 

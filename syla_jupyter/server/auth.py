@@ -171,6 +171,14 @@ class WorkspaceIdentityProvider(PasswordIdentityProvider):
         return self._proofs
 
 
+def holds(identities: Identities, user: Any) -> bool:
+    """Blocks. Whether the token that somebody was known by is in force. Whom JupyterHub knows has none of ours."""
+    if not isinstance(user, NamedUser) or not user.token_id:
+        return True
+    token = identities.by_id(user.token_id)
+    return token is not None and token.user == user.username
+
+
 def out_of_force(provider: Any) -> str:
     """Why names that this provider gives prove nothing; empty: they do."""
     if isinstance(provider, WorkspaceIdentityProvider) or of_hub(provider):

@@ -5,6 +5,8 @@ also before websockets are opened, and before what a handler makes in its own `p
 effect. Admins pass everywhere; for anybody else a request that is not understood is refused. Refused is 403, whatever
 the reason; the audit log has it.
 
+A websocket is asked about for as long as it is open (`open_sockets`): it is closed, or its handler lets less through.
+
 Jupyter's own questions (`@authorized`) come later, and are answered with what was decided here.
 """
 
@@ -15,24 +17,43 @@ import functools
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import isawaitable
 from typing import Any
 
 from jupyter_server.auth.authorizer import Authorizer
 from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
+from tornado.websocket import WebSocketHandler
 
-from ..access.guard import Guard
+from ..access.audit_line import Origin
+from ..access.guard import HOST, Guard
 from ..model.errors import BadInput, SylaError
 from ..model.people import Permission, Principal
 from .auth import NamedUser, origin_of
 from .errors import describe
 from .gates import Ask, Gate, Gates, Level, Rule, Source, rule_of
 from .naming import NOWHERE, Naming, Request, body_of, is_listed
+from .open_sockets import OpenSockets
 
 FindSession = Callable[[str], Any]
 DENIED = "not allowed"
+NOT_ALLOWED = 1008  # "policy violation", RFC 6455
+CLOSE_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, as it can be asked about again."""
+
+    user: Any
+    """As the identity provider gave it."""
+    gate: Gate | None
+    rule: Rule
+    request: Request
+    what: str
+    """Method and path, for the log."""
+    origin: Origin
 
 
 @dataclass(frozen=True)
@@ -42,6 +63,12 @@ class Passed:
     gate: Gate | None
     principal: Principal | None
     """None: it needs no name."""
+    full: bool = True
+    """Whether he may have all of it (`Gate.full`)."""
+    lasting: bool = False
+    """It is the server's owner: nothing that happens to people changes it."""
+    asked: Asked | None = None
+    """None: there is nothing to ask again."""
 
 
 class Doorkeeper:
@@ -51,6 +78,7 @@ class Doorkeeper:
     open_routes : patterns of paths, below the server's base, that any user may ask for: of other extensions.
     hub_owner : whose server it is where JupyterHub says who asks; empty elsewhere.
     find_session : coroutine function, by id; gives Jupyter's model, or raises `HTTPError`.
+    holds : whether what proved who a user is still does; may block.
     """
 
     def __init__(
@@ -63,19 +91,24 @@ class Doorkeeper:
         base_url: str,
         open_routes: Sequence[str] = (),
         hub_owner: str = "",
+        holds: Callable[[Any], bool] = lambda user: True,
     ) -> None:
         self._gates, self._naming, self._guard, self._find_session = gates, naming, guard, find_session
         base = re.escape(base_url.rstrip("/"))
         self._open = [re.compile(f"{base}{pattern}") for pattern in open_routes]
-        self._hub_owner = hub_owner
+        self._hub_owner, self._holds = hub_owner, holds
+        self.sockets = OpenSockets(version=guard.version, holds=self._still_known, again=self._again)
 
-    def principal(self, user: Any) -> Principal | None:
-        """Blocks. None: disabled."""
-        if isinstance(user, NamedUser):
-            return self._guard.principal(user.username, admin=user.owner)
+    def _principal(self, user: Any) -> Principal | None:
+        """Blocks. Of anybody else than the server's owner. None: disabled."""
         hub = getattr(user, "hub_user", None) or {}
-        admin = bool(self._hub_owner) and user.username == self._hub_owner
-        return self._guard.principal(user.username, admin=admin, groups=hub.get("groups", ()))
+        return self._guard.principal(user.username, groups=hub.get("groups", ()))
+
+    def _owns(self, user: Any) -> bool:
+        """Whether the server is his, whatever the database says."""
+        if isinstance(user, NamedUser):
+            return user.owner
+        return bool(self._hub_owner) and bool(user.username == self._hub_owner)
 
     async def ask(self, handler: web.RequestHandler, cls: type) -> Passed:
         """`HTTPError` when it may not go on."""
@@ -87,22 +120,50 @@ class Doorkeeper:
         user = await _authenticated(handler)
         if user is None:
             return _without_name(handler, gate)
-        principal = await asyncio.to_thread(self.principal, user)
+        if self._owns(user):
+            return Passed(gate, Principal(user.username, admin=True), lasting=True)
+        principal = await asyncio.to_thread(self._principal, user)
         if principal is None:
             raise web.HTTPError(403, DENIED)
         if gate is None and any(pattern.fullmatch(path) for pattern in self._open):
             rule = Level.USER
-        if principal.admin or rule is Level.USER:
-            return Passed(gate, principal)
-        session = await self._session(handler, rule)
-        request = Request(principal, _names(handler), body_of(handler.request.body), session)
+        asks = isinstance(rule, tuple) and not principal.admin
+        session = await self._session(handler, rule) if asks else None
+        request = Request(principal, _names(handler), body_of(handler.request.body) if asks else {}, session)
+        asked = Asked(user, gate, rule, request, f"{method} {path}", origin_of(handler))
         try:
-            why = await asyncio.to_thread(self._why_not, rule, request, f"{method} {path}", origin_of(handler))
+            passed = await asyncio.to_thread(self._decided, asked)
         except SylaError as exc:
             raise web.HTTPError(describe(exc)[0], DENIED) from exc
-        if why:
+        if passed is None:
             raise web.HTTPError(403, DENIED)
-        return Passed(gate, principal)
+        return passed
+
+    def _decided(self, asked: Asked) -> Passed | None:
+        """Blocks. None: he may not; the reason is in the log then."""
+        gate, principal = asked.gate, asked.request.principal
+        if principal.admin or asked.rule is Level.USER:
+            return Passed(gate, principal, asked=asked)
+        target, why = HOST, f"{asked.what}: for admins of the server"
+        if isinstance(asked.rule, tuple):
+            target, why = self._why_not(asked.rule, asked.request, asked.what)
+        if why:
+            self._guard.refuse(principal.name, target, why, asked.origin)
+            return None
+        full = gate is None or not self._why_not(gate.full, asked.request, asked.what)[1]
+        return Passed(gate, principal, full, asked=asked)
+
+    def _again(self, passed: Passed) -> Passed | None:
+        """Blocks. The same request by the same user, as things are now."""
+        asked = passed.asked
+        assert asked is not None
+        principal = self._principal(asked.user)
+        if principal is None:
+            return None
+        return self._decided(replace(asked, request=replace(asked.request, principal=principal)))
+
+    def _still_known(self, passed: Passed) -> bool:
+        return passed.asked is not None and self._holds(passed.asked.user)
 
     def may_list(self, principal: Principal, listing: str, row: Any) -> bool:
         """Whether a row of a list is for somebody's eyes."""
@@ -119,30 +180,20 @@ class Doorkeeper:
     def _may_read(self, principal: Principal, workspace: str) -> bool:
         return workspace != NOWHERE and self._guard.decide(principal, Permission.READ, workspace).allowed
 
-    def _why_not(self, rule: Rule, request: Request, what: str, origin: Any) -> str:
-        """Blocks. The reason, which is in the log then; empty: it may."""
-        asks: tuple[Ask, ...] = rule if isinstance(rule, tuple) else ()
-        target, why = "host", f"{what}: for admins of the server"
-        if asks:
-            target, why = "", ""
+    def _why_not(self, asks: tuple[Ask, ...], request: Request, what: str) -> tuple[str, str]:
+        """Blocks. (of which workspace, why); no reason: he may."""
         for one in asks:
             try:
                 workspaces = list(self._naming.workspaces(one.source, request))
             except BadInput as exc:
-                workspaces, why = [NOWHERE], str(exc)
+                return NOWHERE, str(exc)
             for workspace in workspaces:
                 if workspace == NOWHERE:
-                    target, why = "", why or f"{what}: {one.source.name.lower()} names no workspace"
-                    break
+                    return NOWHERE, f"{what}: {one.source.name.lower()} names no workspace"
                 decision = self._guard.decide(request.principal, one.permission, workspace)
                 if not decision.allowed:
-                    target, why = workspace, f"{what}: {one.permission}: {decision.reason}"
-                    break
-            if why:
-                break
-        if why:
-            self._guard.refuse(request.principal.name, target, why, origin)
-        return why
+                    return workspace, f"{what}: {one.permission}: {decision.reason}"
+        return NOWHERE, ""
 
     async def _session(self, handler: web.RequestHandler, rule: Rule) -> Any:
         if not isinstance(rule, tuple) or all(one.source is not Source.SESSION for one in rule):
@@ -218,6 +269,35 @@ class GuardedHandler:
         return json.dumps(model)
 
 
+class GuardedSocket(GuardedHandler):
+    """A websocket: open for as long as who opened it may have it."""
+
+    def open(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._passed is not None and self._passed.asked is not None:
+            self._keeper.sockets.add(self)
+        return super().open(*args, **kwargs)  # type: ignore[misc]
+
+    def on_message(self: Any, message: Any) -> Any:
+        """What a client sends that was refused meanwhile, and does not go, is not heard."""
+        return None if self._passed is None else super().on_message(message)  # type: ignore[misc]
+
+    def on_close(self: Any) -> None:
+        self._keeper.sockets.discard(self)
+        super().on_close()  # type: ignore[misc]
+
+    @property
+    def passed(self) -> Passed | None:
+        return self._passed
+
+    def decided(self: Any, passed: Passed | None) -> None:
+        """As things are now; None: he may not have it any more."""
+        self._passed = passed
+        if passed is None:
+            self.close(NOT_ALLOWED, DENIED)
+            if (stream := getattr(self.ws_connection, "stream", None)) is not None:  # whether it answers or not
+                asyncio.get_running_loop().call_later(CLOSE_SECONDS, stream.close)
+
+
 def put_in_force(web_app: web.Application, keeper: Doorkeeper) -> None:
     """From the next request on, whatever routes are added later."""
     plain = web_app.get_handler_delegate
@@ -225,7 +305,8 @@ def put_in_force(web_app: web.Application, keeper: Doorkeeper) -> None:
     @functools.cache
     def guarded(cls: type) -> type:
         members = {"_keeper": keeper, "_kept": cls, "__module__": cls.__module__, "__doc__": cls.__doc__}
-        return type(cls.__name__, (GuardedHandler, cls), members)
+        front = GuardedSocket if issubclass(cls, WebSocketHandler) else GuardedHandler
+        return type(cls.__name__, (front, cls), members)
 
     def delegate(request: Any, target_class: type, *args: Any, **kwargs: Any) -> Any:
         return plain(request, guarded(target_class), *args, **kwargs)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from ..model.record import State
 from ..workspaces.catalog import Catalog
 from ..workspaces.live import LiveWorkspace, container_path
 from ..workspaces.placement import kernel_environment
-from .auth import Proofs, WorkspaceIdentityProvider, of_hub, without_token
+from .auth import Proofs, WorkspaceIdentityProvider, holds, of_hub, without_token
 from .auth import out_of_force as identity_out_of_force
 from .contents import WorkspaceContentsManager, out_of_force
 from .doorkeeper import Doorkeeper, WorkspaceAuthorizer, put_in_force
@@ -42,19 +43,19 @@ from .kernelspecs import PROVISIONER, WorkspaceKernelSpecManager
 from .naming import NOWHERE, Naming
 from .records import claim
 from .rest import Rest
+from .screened import ScreenedWebsocketConnection
 from .sessions import WorkspaceSessionManager
 from .terminal_handlers import ROUTES as TERMINAL_ROUTES
 from .terminals import WorkspaceTerminalManager
 from .thawing import ThawingWebsocketConnection
-from .websocket import TellingWebsocketConnection
 
 log = logging.getLogger("syla.server")
 KERNEL = "syla-python"
 SESSION_NAME = "JPY_SESSION_NAME"
 
 
-class WorkspaceWebsocketConnection(TellingWebsocketConnection, ThawingWebsocketConnection):
-    """Notes what is asked, thaws, forwards."""
+class WorkspaceWebsocketConnection(ScreenedWebsocketConnection, ThawingWebsocketConnection):
+    """Asks who may say what, notes what is asked, thaws, forwards."""
 
 
 class SylaExtension(ExtensionApp):
@@ -180,6 +181,7 @@ class SylaExtension(ExtensionApp):
             base_url=server.base_url,
             open_routes=self.open_routes,
             hub_owner=application.environ.get("JUPYTERHUB_USER", "") if of_hub(server.identity_provider) else "",
+            holds=partial(holds, access.identities),
         )
         put_in_force(server.web_app, keeper)
         settings = server.web_app.settings

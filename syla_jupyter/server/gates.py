@@ -8,8 +8,8 @@ expected. For each method it says who may pass:
     HOST     admins of the server
     asks     whoever has these permissions on these workspaces, all of them
 
-A route or a method that is not here is for admins. Kernel websockets ask for `execute`: what a viewer may hear there is
-not separated from what he may send.
+A route or a method that is not here is for admins. Some are open to more people than may have all of them: a kernel's
+websocket is anybody's who may read, and in `full` only who may execute as well sends something (`screened`).
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ class Gate:
     """By method."""
     lists: Listing = ""
     """What an answer to GET is a list of."""
+    full: tuple[Ask, ...] = ()
+    """Who may do less passes too, and the handler lets him do less."""
     checks_login: bool = False
     """The handler finds out itself whether it answers nobody in particular."""
 
@@ -108,7 +110,8 @@ JUPYTER: Sequence[Gate] = (
          {"GET": _asks(READ, S.KERNEL), "DELETE": _asks(EXECUTE, S.KERNEL)}),
     Gate("KernelActionHandler", rf"/api/kernels/{_KERNEL}/(?P<action>restart|interrupt)",
          {"POST": _asks(EXECUTE, S.KERNEL)}),
-    Gate("KernelWebsocketHandler", rf"/api/kernels/{_KERNEL}/channels", {"GET": _asks(EXECUTE, S.KERNEL)}),
+    Gate("KernelWebsocketHandler", rf"/api/kernels/{_KERNEL}/channels", {"GET": _asks(READ, S.KERNEL)},
+         full=_asks(EXECUTE, S.KERNEL)),
     Gate("SessionRootHandler", r"/api/sessions",
          {"GET": U, "POST": _asks(EXECUTE, S.NEW_PATH, S.BODY_KERNEL)}, lists="sessions"),
     Gate("SessionHandler", rf"/api/sessions/{_SESSION}",

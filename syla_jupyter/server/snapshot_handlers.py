@@ -6,6 +6,7 @@ import tempfile
 from typing import Any
 
 from ..model.errors import BadInput
+from ..model.people import Permission
 from ..model.retention import Retention
 from ..model.snapshot import Damage
 from ..workspaces.copies import Copies
@@ -114,6 +115,8 @@ def clone(call: Call) -> Reply:
 def export(call: Call) -> Reply:
     asked: snapshot_wire.ExportWorkspace = call.body
     record = call.found()
+    if not asked.config_only:
+        _may_save(call, record.id, asked.version)
     file = tempfile.TemporaryFile(dir=call.services.application.settings.data_dir)  # noqa: SIM115  the reply's
     try:
         if asked.config_only:
@@ -177,8 +180,17 @@ def prune(call: Call) -> Reply:
 # -- parts -----------------------------------------------------------------------------------------------------------
 
 
+def _may_save(call: Call, id: str, number: int | None) -> None:
+    """Who may read has any version; to have it as it is now saves one. `Forbidden`."""
+    if number is None:
+        call.services.application.access().guard.require(
+            call.caller.principal, Permission.WRITE, id, call.caller.origin
+        )
+
+
 def _copied(call: Call, name: str, number: int | None) -> Reply:
     record = call.found()
+    _may_save(call, record.id, number)
     made = _copies(call).clone(
         record.id, name, root=call.services.root, author=call.caller.principal.name, number=number
     )

@@ -2,75 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
-from tornado.websocket import websocket_connect
 
 from tests.conftest import StartLab
-from tests.lab import TOKEN, Lab
 
-API = "/syla/v1"
-ROLES = {"eve": "editor", "rob": "runner", "vic": "viewer"}
-PEOPLE = ("owner", "eve", "rob", "vic", "sam", "")
-"""The server's owner, who owns the workspace; its members; a user who is none; nobody."""
-
-
-@dataclass
-class School:
-    lab: Lab
-    tokens: dict[str, str]
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.lab.port}{path}"
-
-    def headers(self, who: str) -> dict[str, str]:
-        return {"Authorization": f"token {self.tokens[who]}"} if who else {}
-
-    async def ask(self, who: str, method: str, path: str, body: Any = None) -> HTTPResponse:
-        content = json.dumps(body or {}) if method in ("POST", "PUT", "PATCH") else None
-        headers = {**self.headers(who), "Content-Type": "application/json"}
-        request = HTTPRequest(
-            self.url(path), method=method, headers=headers, body=content, request_timeout=60, follow_redirects=False
-        )
-        return await AsyncHTTPClient(force_instance=True).fetch(request, raise_error=False)
-
-    async def status(self, who: str, method: str, path: str, body: Any = None) -> int:
-        return (await self.ask(who, method, path, body)).code
-
-    async def made(self, who: str, method: str, path: str, body: Any = None) -> Any:
-        answer = await self.ask(who, method, path, body)
-        assert answer.code in (200, 201, 204), answer.body
-        return json.loads(answer.body) if answer.body else None
-
-    async def opens(self, who: str, path: str) -> int:
-        """Status of a websocket's handshake."""
-        try:
-            request = HTTPRequest(self.url(path).replace("http", "ws", 1), headers=self.headers(who))
-            socket = await websocket_connect(request)
-        except HTTPClientError as exc:
-            return exc.code
-        socket.close()
-        return 101
+from .school import API, PEOPLE, School, school_of
 
 
 @pytest.fixture
 async def school(start_lab: StartLab) -> School:
-    lab_server = start_lab()
-    school = School(lab_server, {"owner": TOKEN})
-    await school.made("owner", "POST", f"{API}/workspaces", {"name": "class"})
-    await school.made("owner", "POST", f"{API}/workspaces", {"name": "private"})
-    for name in ("eve", "rob", "vic", "sam"):
-        await school.made("owner", "POST", f"{API}/users", {"name": name})
-        school.tokens[name] = (await school.made("owner", "POST", f"{API}/users/{name}/tokens"))["secret"]
-    for name, role in ROLES.items():
-        await school.made("owner", "PUT", f"{API}/workspaces/class/members/{name}", {"role": role})
-    (lab_server.root / "workspaces" / "class" / "a.txt").write_text("of the class")
-    (lab_server.root / "secret.txt").write_text("of the owner")
-    return school
+    return await school_of(start_lab())
 
 
 MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
@@ -94,6 +37,12 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", f"{API}/workspaces/ID/invitations"): (200, 403, 403, 403, 403, 403),
     ("PATCH", f"{API}/workspaces/ID"): (200, 403, 403, 403, 403, 403),
     ("POST", f"{API}/workspaces/ID/touch"): (200, 200, 200, 403, 403, 403),
+    ("POST", f"{API}/workspaces/ID/export"): (-1, -1, 403, 403, 403, 403),  # as it is now: saves a version
+    ("GET", f"{API}/workspaces/ID/snapshots"): (200, 200, 200, 200, 403, 403),
+    ("POST", f"{API}/workspaces/ID/snapshots"): (-1, -1, 403, 403, 403, 403),
+    ("POST", f"{API}/workspaces/ID/snapshots/1/restore"): (-1, -1, 403, 403, 403, 403),
+    ("DELETE", f"{API}/workspaces/ID/snapshots/1"): (-1, -1, 403, 403, 403, 403),
+    ("GET", f"{API}/workspaces/ID/variables"): (409, 409, 409, 409, 403, 403),  # nothing runs there
     ("DELETE", f"{API}/workspaces/ID"): (-1, 403, 403, 403, 403, 403),
     ("PUT", f"{API}/workspaces/ID/members/sam"): (-1, 403, 403, 403, 403, 403),
     ("GET", f"{API}/users"): (200, 403, 403, 403, 403, 403),
@@ -123,21 +72,21 @@ async def test_every_door_by_role(school: School) -> None:
 
 
 async def test_kernels_by_role(school: School) -> None:
-    """Who may execute starts and opens them; others neither see nor reach them; a change of role counts at once."""
+    """Who may execute starts them, who may read opens them; others neither see nor reach them; a change counts at once."""
     session = {"path": "workspaces/class/n.ipynb", "name": "n", "type": "notebook", "kernel": {"name": "syla-python"}}
     for who in ("vic", "sam", ""):
         assert await school.status(who, "POST", "/api/sessions", session) == 403
     made = await school.made("rob", "POST", "/api/sessions", session)
     kernel = made["kernel"]["id"]
     channels = f"/api/kernels/{kernel}/channels"
-    assert [await school.opens(who, channels) for who in PEOPLE] == [101, 101, 101, 403, 403, 403]
+    assert [await school.opens(who, channels) for who in PEOPLE] == [101, 101, 101, 101, 403, 403]
     for listing in ("/api/kernels", "/api/sessions"):
         lengths = [len(await school.made(who, "GET", listing)) for who in PEOPLE[:5]]
         assert lengths == [1, 1, 1, 1, 0]
     assert await school.status("vic", "POST", f"/api/kernels/{kernel}/interrupt") == 403
     assert await school.status("sam", "DELETE", f"/api/sessions/{made['id']}") == 403
     await school.made("owner", "PUT", f"{API}/workspaces/class/members/rob", {"role": "viewer"})
-    assert await school.opens("rob", channels) == 403
+    assert await school.status("rob", "POST", f"/api/kernels/{kernel}/interrupt") == 403
     await school.made("owner", "DELETE", f"{API}/workspaces/class/members/eve")
     assert await school.status("eve", "GET", f"/api/kernels/{kernel}") == 403
     await school.made("owner", "DELETE", f"/api/sessions/{made['id']}")
@@ -157,6 +106,9 @@ async def test_an_invitation_and_a_workspace_of_ones_own(school: School) -> None
         200, 403, 403, 403, 200, 403,
     ]  # fmt: skip
     assert [row["name"] for row in (await school.made("sam", "GET", f"{API}/workspaces"))["workspaces"]] == ["own"]
+    shared = (await school.made("sam", "GET", f"{API}/shared"))["workspaces"]
+    assert [(row["name"], row["role"]) for row in shared] == [("class", "editor")]
+    assert (await school.made("owner", "GET", f"{API}/shared"))["workspaces"] == []
     for who in ("owner", "vic"):
         page = (await school.ask(who, "GET", "/lab")).body.decode()
         assert not any(token in page for token in school.tokens.values())

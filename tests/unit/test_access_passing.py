@@ -4,7 +4,8 @@ but a local one for each test; no kernel, no container."""
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,11 @@ from syla_jupyter.metadata.people_sql import SqlPeople
 from syla_jupyter.metadata.sql import SqlStore
 from syla_jupyter.metadata.sql_transactions import open_engine
 from syla_jupyter.model.people import Principal, Role, SubjectKind
-from syla_jupyter.server.auth import Proofs, WorkspaceIdentityProvider, of_hub, without_token
+from syla_jupyter.server.auth import Proofs, WorkspaceIdentityProvider, holds, of_hub, without_token
 from syla_jupyter.server.auth import out_of_force as identity_out_of_force
 from syla_jupyter.server.contents import WorkspaceContentsManager
 from syla_jupyter.server.doorkeeper import Doorkeeper, WorkspaceAuthorizer, out_of_force, put_in_force
-from syla_jupyter.server.gates import JUPYTER, Gates
+from syla_jupyter.server.gates import JUPYTER, Gate, Gates
 from syla_jupyter.server.naming import Naming
 from syla_jupyter.testing.records import make_record
 
@@ -95,6 +96,14 @@ class Site:
 
 @pytest.fixture
 async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+    async with running_site(tmp_path, monkeypatch) as site:
+        yield site
+
+
+@asynccontextmanager
+async def running_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more_gates: Sequence[Gate] = (), more_routes: Sequence[Any] = ()
+) -> AsyncIterator[Site]:
     """Workspaces one and two of ana's; ben edits one, carla views one; files in both."""
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name))
@@ -116,6 +125,7 @@ async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         tokens[name] = users.issue_token(ROOT, name).secret
     for name, role in (("ben", Role.EDITOR), ("carla", Role.VIEWER)):
         sharing.share(ROOT, ONE, SubjectKind.USER, name, role)
+    identities = Identities(people, clock)
     ServerApp.clear_instance()
     config = Config()
     config.ServerApp.root_dir = str(root)
@@ -126,20 +136,22 @@ async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     config.IdentityProvider.token = OWNER_TOKEN
     server = ServerApp.instance(config=config)
     server.initialize([], find_extensions=False, new_httpserver=False)
-    server.identity_provider.keep(Proofs(Identities(people, clock), guard, audit, Attempts(clock), "root"))
+    server.identity_provider.keep(Proofs(identities, guard, audit, Attempts(clock), "root"))
     naming = Naming(
         store=store, people=people, root=root.resolve(), default_id=lambda: "d" * 12,
         kernel_workspace=lambda id: "", terminal_directory=lambda name: None,
     )  # fmt: skip
     keeper = Doorkeeper(
-        gates=Gates(JUPYTER, "/"), naming=naming, guard=guard, base_url="/", open_routes=[r"/open/.*"],
+        gates=Gates([*JUPYTER, *more_gates], "/"), naming=naming, guard=guard, base_url="/", open_routes=[r"/open/.*"],
         find_session=lambda id: server.session_manager.get_session(session_id=id),
+        holds=lambda user: holds(identities, user),
     )  # fmt: skip
     put_in_force(server.web_app, keeper)
     server.web_app.add_handlers(
         ".*",
-        [(r"/strange", Strange), (r"/open/strange", Strange), (r"/careless", Careless), (r"/api/shutdown", Strange)],
-    )
+        [(r"/strange", Strange), (r"/open/strange", Strange), (r"/careless", Careless), (r"/api/shutdown", Strange),
+         *more_routes],
+    )  # fmt: skip
     socket, port = bind_unused_port()
     http = HTTPServer(server.web_app)
     http.add_socket(socket)
