@@ -6,18 +6,19 @@ somebody its owner. Everything here is decided by the guard, and written down.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..metadata.people_base import PeopleStore
 from ..model.clock import Clock
-from ..model.errors import BadInput, Forbidden
+from ..model.errors import BadInput, Forbidden, UnknownWorkspace
 from ..model.people import Access, AccessMode, Grant, Invitation, Permission, Role, SubjectKind, check_given_role
 from . import secret
 from .audit import Audit
 from .audit_line import Action, Entry
-from .decide import permissions_of
+from .decide import permissions_of, role_of
 from .guard import Guard
 from .roles import may_give
 from .service import Caller
@@ -52,6 +53,17 @@ class Sharing:
     def members(self, caller: Caller, workspace: str) -> Members:
         self._require(caller, Permission.READ, workspace)
         return Members(self._people.access(workspace), self._people.grants(workspace))
+
+    def shared_with(self, caller: Caller, after: str = "") -> Iterator[tuple[Access, Role]]:
+        """Workspaces of others that the caller is a member of by a grant that does not rest, his own or a team's, and
+        his role there; in order of id, those after that one. One that is deleted meanwhile is left out."""
+        plain = dataclasses.replace(caller.principal, admin=False)  # an admin may do all with all
+        for id in self._people.shared_with(plain.name, plain.teams):
+            with contextlib.suppress(UnknownWorkspace):
+                access = self._guard.access(id)
+                role = role_of(plain, access)
+                if id > after and role is not None and access.owner != plain.name:
+                    yield access, role
 
     def share(self, caller: Caller, workspace: str, kind: SubjectKind, subject: str, role: Role) -> Grant:
         """In place of what the subject has had. A private workspace is its members' from then on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ import click
 from .. import app
 from ..access.roles import role_named
 from ..access.sharing import INVITATION_SECONDS, Sharing
+from ..model.errors import UnknownWorkspace
 from ..model.people import AccessMode, SubjectKind
 from ..model.record import WorkspaceRecord
 from . import choosing, shown
@@ -119,6 +121,22 @@ def set_access(name: str, mode: str, as_json: bool) -> None:
         shown.print_json({"workspace": record.id, "mode": mode})
     else:
         click.echo(f"{record.name!r} is {mode}.")
+
+
+def show_shared(application: app.Application, as_json: bool) -> None:
+    """Workspaces of others that are shared with who runs this installation."""
+    access, catalog, now = application.access(), application.registry().catalog, application.clock.now()
+    found = []
+    for one, role in access.sharing.shared_with(caller(application)):
+        with contextlib.suppress(UnknownWorkspace):
+            found.append((catalog.by_id(one.workspace), role))
+    if as_json:
+        shown.print_json({"workspaces": [{**shown.as_json(record, now), "role": role.value} for record, role in found]})
+    elif not found:
+        click.echo("No workspaces of others are shared with you.")
+    else:
+        rows = [(r.id, printable(r.name), printable(r.owner), role.value, shown.state_words(r)) for r, role in found]
+        shown.print_table(("id", "name", "owner", "role", "state"), rows)
 
 
 COMMANDS = (share, unshare, members, invite, set_access)

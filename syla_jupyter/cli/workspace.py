@@ -132,6 +132,7 @@ def create(
 @click.option("--limit", type=click.IntRange(1, PAGE_MAX), default=100, show_default=True)
 @click.option("--after", default="", metavar="TOKEN", help="The next page, as the one before named it.")
 @click.option("--store", "elsewhere", is_flag=True, help="Those in the object store that are not of here.")
+@click.option("--shared", is_flag=True, help="Those of others that are shared with you.")
 @json_option
 def list_workspaces(
     states: tuple[str, ...],
@@ -145,10 +146,14 @@ def list_workspaces(
     limit: int,
     after: str,
     elsewhere: bool,
+    shared: bool,
     as_json: bool,
 ) -> None:
     """Your workspaces, filtered, in pages."""
     application = app.shared()
+    if shared:
+        sharing.show_shared(application, as_json)
+        return
     if elsewhere:
         copies.show_elsewhere(application, as_json)
         return

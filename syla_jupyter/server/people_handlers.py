@@ -3,6 +3,7 @@ the caller may; the doorkeeper has asked before."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from datetime import UTC, datetime
 from typing import Any
@@ -10,11 +11,11 @@ from typing import Any
 from ..access.decide import role_of
 from ..access.service import People
 from ..access.sharing import Sharing
-from ..model.errors import BadInput, UnknownInvitation
+from ..model.errors import BadInput, UnknownInvitation, UnknownWorkspace
 from ..model.people import AccessMode, Grant, Role, SubjectKind, User
 from . import people_wire as wire
 from . import shown
-from .handlers import Call, Reply
+from .handlers import Call, Reply, show
 
 
 def list_members(call: Call) -> Reply:
@@ -27,6 +28,20 @@ def list_members(call: Call) -> Reply:
             members=[_member(grant) for grant in found.grants],
         )
     )
+
+
+def list_shared(call: Call) -> Reply:
+    asked: wire.SharedQuery = call.query
+    catalog, last = call.services.application.registry().catalog, ""
+    rows: list[wire.SharedWorkspace] = []
+    for access, role in _sharing(call).shared_with(call.caller, asked.after):
+        if len(rows) == asked.limit:
+            return Reply(wire.SharedList(workspaces=rows, next=last))
+        with contextlib.suppress(UnknownWorkspace):
+            seen = show(call.services, catalog.by_id(access.workspace))
+            rows.append(wire.SharedWorkspace(**dict(seen), role=role))
+        last = access.workspace
+    return Reply(wire.SharedList(workspaces=rows, next=""))
 
 
 def put_member(call: Call) -> Reply:

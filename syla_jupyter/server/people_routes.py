@@ -13,6 +13,8 @@ MEMBER, INVITATIONS, TOKENS = f"{ONE}/members/{{user}}", f"{ONE}/invitations", "
 SHARE, HOST = Permission.SHARE, Level.HOST
 
 PEOPLE_ROUTES: tuple[Route, ...] = (
+    Route("GET", "shared", handlers.list_shared, "Workspaces of others that are shared with you, in pages",
+          query=wire.SharedQuery, answer=wire.SharedList, refusals=STORE),
     Route("GET", f"{ONE}/members", handlers.list_members, "Who may use it, and what you may",
           answer=wire.MemberList, refusals=(404, *STORE)),
     Route("PUT", MEMBER, handlers.put_member, "Let a user or a team use it", action="write", needs=SHARE,

@@ -9,8 +9,9 @@ from pydantic import Field
 
 from ..access.service import TOKEN_SECONDS, TOKEN_SECONDS_MAX
 from ..access.sharing import INVITATION_SECONDS, INVITATION_SECONDS_MAX, USES_MAX
+from ..metadata.base import PAGE_MAX
 from ..model.people import AccessMode, Role, SubjectKind
-from .wire import Whole, Wire
+from .wire import Query, Whole, Wire, Workspace
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 GivenRole = Literal["admin", "editor", "runner", "viewer"]
@@ -73,6 +74,11 @@ class AuditQuery(Wire):
     limit: int = Field(default=100, ge=1, le=10_000, strict=False)
 
 
+class SharedQuery(Query):
+    limit: int = Field(default=100, ge=1, le=PAGE_MAX)
+    after: str = Field(default="", max_length=64, description="`next` of the page before.")
+
+
 # -- answers ---------------------------------------------------------------------------------------------------------
 
 
@@ -89,6 +95,15 @@ class MemberList(Wire):
     mode: AccessMode
     role: Role | None = Field(description="Of who asks.")
     members: list[Member]
+
+
+class SharedWorkspace(Workspace):
+    role: Role = Field(description="Of who asks.")
+
+
+class SharedList(Wire):
+    workspaces: list[SharedWorkspace]
+    next: str = Field(description="`after` of the next page; empty on the last one.")
 
 
 class InvitationShown(Wire):

@@ -57,6 +57,13 @@ class Catalog:
                 ) from None
         return self.seen(found)
 
+    def by_id(self, id: str) -> WorkspaceRecord:
+        """Of any owner, as it is seen now; `UnknownWorkspace` also when it is deleted."""
+        found = self._store.get(id)
+        if found.state is State.DELETED:
+            raise UnknownWorkspace("workspace", f"there is no workspace {id!r}", "`syla workspace list` names them")
+        return self.seen(found)
+
     def list(self, query: Query) -> Page:
         page = self._store.list(query)
         return dataclasses.replace(page, records=[self.seen(record) for record in page.records])

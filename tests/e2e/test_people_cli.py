@@ -51,6 +51,7 @@ def test_people_and_sharing(syla: Run, tmp_path: Path) -> None:
     invited = syla("workspace", "invite", "project", "--uses", "3", "--json")
     assert invited["uses_left"] == 3
     assert syla("workspace", "unshare", "project", "ben", "--json")["changed"] is True
+    assert syla("workspace", "list", "--shared", "--json") == {"workspaces": []}
     syla("workspace", "access", "project", "private")
     assert "grants rest" in syla("workspace", "members", "project")
     syla("user", "token", "ben", "--revoke", made["id"])

@@ -16,7 +16,7 @@ LEVELS = {
     # Those without a workspace in their address.
     ("GET", "workspaces"): Level.USER, ("POST", "workspaces"): Level.USER, ("GET", "events"): Level.USER,
     ("GET", "templates"): Level.USER, ("GET", "usage"): Level.USER, ("GET", "openapi.json"): Level.USER,
-    ("GET", "healthz"): Level.PUBLIC, ("POST", "join"): Level.USER, ("GET", "users"): Level.HOST,
+    ("GET", "shared"): Level.USER, ("GET", "healthz"): Level.PUBLIC, ("POST", "join"): Level.USER, ("GET", "users"): Level.HOST,
     ("POST", "users"): Level.HOST, ("PATCH", "users/{user}"): Level.HOST, ("GET", "users/{user}/tokens"): Level.USER,
     ("POST", "users/{user}/tokens"): Level.USER, ("DELETE", "users/{user}/tokens/{token}"): Level.USER,
     ("GET", "teams"): Level.USER, ("POST", "teams"): Level.HOST, ("DELETE", "teams/{team}"): Level.HOST,

@@ -266,3 +266,24 @@ def test_failures_of_an_address_are_counted() -> None:
     for n in range(ADDRESSES_MAX + 10):
         attempts.failed(f"host {n}")
     assert len(attempts._failures) == ADDRESSES_MAX
+
+
+def test_what_is_shared_with_somebody(house: House) -> None:
+    """By name or team, with his role, in order of id; neither his own, nor what rests, nor, for an admin, everything."""
+    other = "2" * 12
+    house.store.insert(make_record("other", id=other))
+    house.users.add_team(ROOT, "lab")
+    house.users.set_member(ROOT, "lab", "ben", True)
+    house.sharing.share(ROOT, house.id, USER, "ben", Role.EDITOR)
+    house.sharing.share(ROOT, other, TEAM, "lab", Role.VIEWER)
+
+    def shared(caller: Caller, after: str = "") -> dict[str, str]:
+        return {access.workspace: role.value for access, role in house.sharing.shared_with(caller, after)}
+
+    ben = house.caller("ben")
+    assert shared(ben) == {house.id: "editor", other: "viewer"}
+    assert list(shared(ben)) == sorted(shared(ben))
+    assert shared(ben, min(house.id, other)) == {max(house.id, other): shared(ben)[max(house.id, other)]}
+    assert shared(house.caller("ana")) == shared(ROOT) == {}
+    house.sharing.set_mode(ROOT, house.id, AccessMode.PRIVATE)
+    assert shared(ben) == {other: "viewer"}
