@@ -15,6 +15,7 @@ live on. Errors are `syla_jupyter.model.errors`.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import enum
 import os
 from collections.abc import Mapping, Sequence
@@ -23,9 +24,12 @@ from types import TracebackType
 from typing import BinaryIO, TypeVar
 
 from . import app
+from .access.access import Access
+from .api_people import People, SharedWorkspace, caller
 from .config import load_settings
 from .metadata.base import Page, Query
 from .model.errors import BadInput, UnknownWorkspace
+from .model.people import Role
 from .model.policy import Policy
 from .model.record import WorkspaceRecord
 from .model.retention import Retention
@@ -45,7 +49,7 @@ OUTPUT_BYTES = 16 << 20
 E = TypeVar("E", bound=enum.StrEnum)
 
 
-class Workspace:
+class Workspace(SharedWorkspace):
     """One workspace; `record` is how it was when this object last heard of it. Verbs raise `SylaError`s."""
 
     def __init__(self, application: app.Application, record: WorkspaceRecord) -> None:
@@ -59,6 +63,10 @@ class Workspace:
     @property
     def id(self) -> str:
         return self.record.id
+
+    @property
+    def _access(self) -> Access:
+        return self._application.access()
 
     @property
     def name(self) -> str:
@@ -310,6 +318,20 @@ class Syla:
     def list(self, query: Query | None = None) -> Page:
         """A page of records, of all owners unless the query names one; `Page.next` goes into the next query."""
         return self._application.registry().catalog.list(query or Query())
+
+    @property
+    def people(self) -> People:
+        """Users, tokens, teams."""
+        return People(self._application.access())
+
+    def shared(self) -> builtins.list[tuple[Workspace, Role]]:
+        """Workspaces of others that are shared with who runs this installation, and the role there."""
+        access, catalog = self._application.access(), self._application.registry().catalog
+        found = []
+        for one, role in access.sharing.shared_with(caller(access)):
+            with contextlib.suppress(UnknownWorkspace):
+                found.append((Workspace(self._application, catalog.by_id(one.workspace)), role))
+        return found
 
 
 def _one_of(field: str, kind: builtins.type[E], value: str) -> E:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import functools
 import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from .access.sharing import Invited, Members
 from .api import Syla, Workspace
 from .metadata.base import Page, Query
+from .model.people import AccessMode, Grant, Role
 from .model.record import WorkspaceRecord
 from .model.retention import Retention
 from .model.snapshot import PruneReport, RepairReport, VerifyReport, Version
@@ -108,6 +111,21 @@ class AsyncWorkspace:
     async def export(self, out: BinaryIO, **how: Any) -> Version:
         return await asyncio.to_thread(self.sync.export, out, **how)
 
+    async def share(self, who: str, role: str = "viewer", *, team: bool = False) -> Grant:
+        return await asyncio.to_thread(self.sync.share, who, role, team=team)
+
+    async def unshare(self, who: str, *, team: bool = False) -> bool:
+        return await asyncio.to_thread(self.sync.unshare, who, team=team)
+
+    async def members(self) -> Members:
+        return await asyncio.to_thread(self.sync.members)
+
+    async def set_access(self, mode: AccessMode | str) -> None:
+        await asyncio.to_thread(self.sync.set_access, mode)
+
+    async def invite(self, role: str = "viewer", **how: Any) -> Invited:
+        return await asyncio.to_thread(self.sync.invite, role, **how)
+
 
 class AsyncSyla:
     """A `Syla` whose verbs are coroutines; `async with AsyncSyla() as syla`."""
@@ -142,3 +160,6 @@ class AsyncSyla:
 
     async def list(self, query: Query | None = None) -> Page:
         return await asyncio.to_thread(self.sync.list, query)
+
+    async def shared(self) -> builtins.list[tuple[AsyncWorkspace, Role]]:
+        return [(AsyncWorkspace(one), role) for one, role in await asyncio.to_thread(self.sync.shared)]

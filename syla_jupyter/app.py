@@ -15,8 +15,6 @@ import functools
 import getpass
 import os
 import secrets
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,9 +35,13 @@ from .runtimes.rundir import bound
 from .runtimes.templates import Templates
 from .workspaces.places import Places
 from .workspaces.pool import Pool
+from .workspaces.refill import Refiller
 from .workspaces.service import WorkspaceService
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from .access.access import Access
     from .metadata.base import WorkspaceStore
     from .objects.base import ObjectStore
     from .objects.metered import Observe, Request
@@ -71,6 +73,8 @@ class Application:
     """Opened at the first call: it needs the object store's libraries."""
     versions: Callable[[], Versions]
     copies: Callable[[], Copies]
+    access: Callable[[], Access]
+    """Opened at the first call, with the store."""
     object_listeners: list[Observe]
     """Told of each request to the object stores, attempts counted; they raise nothing."""
     version_listeners: list[Callable[[Saved], None]]
@@ -111,54 +115,6 @@ def host_mounts(settings: Settings, user: User) -> tuple[Mount, ...]:
     return tuple(mounts)
 
 
-def refill_arguments(settings: Settings) -> list[str]:
-    """Of `syla pool fill`, which reads no configuration file: all that decides what a ready container is and where."""
-    pool = settings.pool
-    return [
-        f"--size={pool.size}",
-        f"--ttl-seconds={pool.ttl_seconds}",
-        f"--memory-cap-bytes={pool.memory_cap_bytes}",
-        f"--spares={settings.spares}",
-        f"--run-dir={settings.run_dir}",
-    ]
-
-
-class Refiller:
-    """Asks for a refill of the pool: by a process of its own, low in priority, that outlives us and ends by itself."""
-
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
-        self._environ = {**environ, "SYLA_HOME": str(settings.data_dir)}
-        self._arguments = refill_arguments(settings)
-        self._enabled = settings.pool.size > 0
-        self._timer: threading.Timer | None = None
-        self._lock = threading.Lock()
-        atexit.register(self._now)
-
-    def soon(self) -> None:
-        """Shortly after the kernel that somebody waits for, and at the latest when this process ends."""
-        with self._lock:
-            if self._enabled and self._timer is None:
-                self._timer = threading.Timer(0.5, self._now)
-                self._timer.daemon, self._timer.name = True, "syla-refill"
-                self._timer.start()
-
-    def _now(self) -> None:
-        with self._lock:
-            timer, self._timer = self._timer, None
-        if timer is None:
-            return
-        timer.cancel()
-        subprocess.Popen(
-            [sys.executable, "-m", "syla_jupyter.cli.main", "pool", "fill", *self._arguments],
-            env=self._environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-        ).returncode = 0  # not ours to wait for; keeps the destructor quiet
-
-
 def build(settings: Settings, environ: Mapping[str, str]) -> Application:
     clock = SystemClock()
     if os.geteuid() == 0 and settings.run_dir == default_run_dir({}, 0):
@@ -169,7 +125,9 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
     templates = Templates(settings.data_dir)
     pool = Pool(data_dir=settings.data_dir, settings=settings.pool, clock=clock)
     owner = getpass.getuser()
-    store = once(lambda: open_store(settings))
+    engine = once(lambda: open_database(settings))
+    store = once(lambda: open_store(engine()))
+    access = once(lambda: open_access(engine(), settings, clock, owner))
     service = WorkspaceService(
         settings=settings,
         runtime=runtime,
@@ -196,16 +154,44 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
     versions = once(lambda: open_versions(registry(), store(), vault, settings, clock))
     copies = once(lambda: open_copies(registry(), store(), versions(), vault, clock, templates))
     return Application(
-        settings, environ, clock, runtime, templates, pool, service, store, registry, vault, versions, copies, heard,
-        told,
+        settings, environ, clock, runtime, templates, pool, service, store, registry, vault, versions, copies, access,
+        heard, told,
     )  # fmt: skip
 
 
-def open_store(settings: Settings) -> WorkspaceStore:
-    from .metadata.sql import open_store as open_sql
+def open_database(settings: Settings) -> Engine:
+    from .metadata.sql_transactions import open_engine
 
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return open_sql(settings.database_url or settings.data_dir / "workspaces.db")
+    return open_engine(settings.database_url or settings.data_dir / "workspaces.db")
+
+
+def open_store(engine: Engine) -> WorkspaceStore:
+    from .metadata.sql import SqlStore
+
+    return SqlStore(engine)
+
+
+def open_access(engine: Engine, settings: Settings, clock: Clock, owner: str) -> Access:
+    from .access.access import Access
+    from .access.audit import Audit
+    from .access.guard import Guard
+    from .access.identities import Identities
+    from .access.service import People
+    from .access.sharing import Sharing
+    from .metadata.people_sql import SqlPeople
+
+    store, audit = SqlPeople(engine), Audit(settings.data_dir / "audit", clock)
+    guard = Guard(people=store, audit=audit, clock=clock)
+    return Access(
+        owner=owner,
+        store=store,
+        guard=guard,
+        audit=audit,
+        identities=Identities(store, clock),
+        people=People(people=store, guard=guard, audit=audit, clock=clock),
+        sharing=Sharing(people=store, guard=guard, audit=audit, clock=clock),
+    )
 
 
 def open_registry(

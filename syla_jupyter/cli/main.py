@@ -19,11 +19,14 @@ from .. import app
 from ..model.errors import SylaError
 
 COMMANDS = {
+    "audit": ("people", "audit_group"),
     "console": ("execute", "console_command"),
     "exec": ("execute", "exec_command"),
     "image": ("images", "group"),
     "pool": ("pool", "group"),
     "snapshot": ("snapshot", "group"),
+    "team": ("people", "team_group"),
+    "user": ("people", "user_group"),
     "workspace": ("workspace", "group"),
 }
 """Module beside this one, and what of it is the command; those that are not defined here."""

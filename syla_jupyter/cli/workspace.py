@@ -21,7 +21,7 @@ from ..workspaces.changes import Level
 from ..workspaces.inspection import packages, variables
 from ..workspaces.policies import due_action
 from ..workspaces.variables import restored
-from . import choosing, copies, shown
+from . import choosing, copies, sharing, shown
 from .clone import checked_url, clone, clone_command
 from .deletion import delete
 from .described import Described, described_options
@@ -103,6 +103,7 @@ def create(
 @click.option("--limit", type=click.IntRange(1, PAGE_MAX), default=100, show_default=True)
 @click.option("--after", default="", metavar="TOKEN", help="The next page, as the one before named it.")
 @click.option("--store", "elsewhere", is_flag=True, help="Those in the object store that are not of here.")
+@click.option("--shared", is_flag=True, help="Those of others that are shared with you.")
 @json_option
 def list_workspaces(
     states: tuple[str, ...],
@@ -116,10 +117,14 @@ def list_workspaces(
     limit: int,
     after: str,
     elsewhere: bool,
+    shared: bool,
     as_json: bool,
 ) -> None:
     """Your workspaces, filtered, in pages."""
     application = app.shared()
+    if shared:
+        sharing.show_shared(application, as_json)
+        return
     if elsewhere:
         copies.show_elsewhere(application, as_json)
         return
@@ -324,5 +329,5 @@ def recover(name: str, root: str | None, force: bool, partial: bool, as_json: bo
     shown.changed(record, as_json, application.clock.now(), line)
 
 
-for command in (delete, clone_command, copies.clone, copies.export, copies.import_command):
+for command in (delete, clone_command, copies.clone, copies.export, copies.import_command, *sharing.COMMANDS):
     group.add_command(command)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 from ..model.record import State, WorkspaceRecord
@@ -108,6 +109,10 @@ class WorkspaceStore(Protocol):
 
     def find(self, owner: str, name: str) -> WorkspaceRecord | None:
         """By name; `name_key` says which names are one."""
+
+    def at(self, files: Path) -> WorkspaceRecord | None:
+        """Of any owner, not deleted, whose directory that is and which is named like it; of several, one that is not a
+        default workspace, then the oldest."""
 
     def replace(self, record: WorkspaceRecord, *, admit: Admit | None = None) -> WorkspaceRecord:
         """Store in place of the version it was read at; given back as it is now, with the next version.

@@ -1,6 +1,6 @@
 """The metadata adapter: SQLAlchemy Core, for SQLite and PostgreSQL.
 
-Each method is one transaction, done again a few times when the database threw it out (`sql_errors.passing`). A write
+Each method is one transaction (`sql_transactions`). A write
 reads the row it changes first, locked (SQLite: the whole database is), decides, and writes; so who comes second sees
 what the first has done.
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -25,50 +25,24 @@ from . import sql_query
 from .base import DUE_MAX, SESSIONS_MAX, TOTAL_MAX, Admit, Allocation, Count, Look, Page, Query, name_key
 from .encoding import check_text, from_row, limits_of, storable, to_row
 from .paging import Cursor, check_query, read_cursor, write_cursor
-from .schema import bring_up_to_date
-from .sql_engine import WRITES, errors_of, make_engine, shown
-from .sql_errors import Broken, broken, passing, translate
+from .sql_errors import Broken, broken, translate
+from .sql_transactions import Transactions, open_engine
 from .tables import HAS_EXECUTION, RUNNING, active_workspace, workspace, workspace_label, workspace_look
 
-ATTEMPTS = 4
 _ADMISSION_LOCK = 0x73796C62  # of PostgreSQL's advisory locks
-
-T = TypeVar("T")
 
 
 def open_store(database: str | Path) -> SqlStore:
-    """The store in that database, which is made, or brought to this version, where it has to be.
-
-    Parameters
-    ----------
-    database : path of an SQLite file, or a URL: `sqlite:////path`, `postgresql://user@host/name`.
-
-    `BadInput` for a URL that makes no sense, `StoreFailed` where it cannot be opened, `StoreUnusable` where a newer
-    version wrote it.
-    """
-    engine = make_engine(database)
-    try:
-        for attempt in range(ATTEMPTS):
-            try:
-                bring_up_to_date(engine)
-                break
-            except errors_of(engine) as exc:
-                if attempt + 1 == ATTEMPTS or not passing(exc):
-                    raise translate(exc, doing=f"open {shown(engine)}") from exc
-    except BaseException:
-        engine.dispose()
-        raise
-    return SqlStore(engine)
+    """The store in that database (`sql_transactions.open_engine`)."""
+    return SqlStore(open_engine(database))
 
 
 class SqlStore:
     """As `WorkspaceStore` says. `engine`: of a database at this version's schema."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def close(self) -> None:
-        self._engine.dispose()
+        transactions = Transactions(engine)
+        self._read, self._write, self.close = transactions.read, transactions.write, transactions.close
 
     # -- records -----------------------------------------------------------------------------------------------
 
@@ -97,6 +71,15 @@ class SqlStore:
             return None
         mine = (workspace.c.owner == owner, workspace.c.name_key == name_key(name))
         row = self._read(lambda conn: conn.execute(select(*sql_query.RECORD).where(*mine)).first(), "read a workspace")
+        return None if row is None else from_row(row)
+
+    def at(self, files: Path) -> WorkspaceRecord | None:
+        c = workspace.c
+        if not storable(files.name) or not storable(str(files)):
+            return None
+        here = (c.name_key == name_key(files.name), c.files == str(files), c.state != str(State.DELETED))
+        statement = select(*sql_query.RECORD).where(*here).order_by(c.is_default, c.created_at, c.id).limit(1)
+        row = self._read(lambda conn: conn.execute(statement).first(), "read a workspace")
         return None if row is None else from_row(row)
 
     def replace(self, record: WorkspaceRecord, *, admit: Admit | None = None) -> WorkspaceRecord:
@@ -253,31 +236,6 @@ class SqlStore:
         )
         if storable(id):
             self._write(lambda conn: conn.execute(statement), "note activity")
-
-    # -- transactions ------------------------------------------------------------------------------------------
-
-    def _read(self, work: Callable[[Connection], T], doing: str) -> T:
-        return self._run(work, doing, writes=False)
-
-    def _write(self, work: Callable[[Connection], T], doing: str) -> T:
-        return self._run(work, doing, writes=True)
-
-    def _run(self, work: Callable[[Connection], T], doing: str, *, writes: bool) -> T:
-        """The result of `work` in one transaction. What breaks a rule of the tables goes through as it is."""
-        for attempt in range(ATTEMPTS):
-            try:
-                with self._engine.connect() as conn:
-                    conn = conn.execution_options(**{WRITES: writes})
-                    with conn.begin():
-                        return work(conn)
-            except IntegrityError as exc:
-                if broken(exc) is not None:
-                    raise
-                raise translate(exc, doing=doing) from exc
-            except errors_of(self._engine) as exc:
-                if attempt + 1 == ATTEMPTS or not passing(exc):
-                    raise translate(exc, doing=doing) from exc
-        raise AssertionError("unreachable")
 
     @contextlib.contextmanager
     def _unique(self, record: WorkspaceRecord) -> Iterator[None]:

@@ -28,29 +28,29 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-REVISION = "0001"
+REVISION = "0002"
 """Of the last migration: the one this version of the package works with."""
 REVISION_TABLE = "syla_revision"
 
 metadata = MetaData()
 
 
-def _string(length: int) -> TypeEngine[str]:
+def sized(length: int) -> TypeEngine[str]:
     return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
 workspace = Table(
     "workspace",
     metadata,
-    Column("id", _string(32)),
-    Column("owner", _string(255), nullable=False),
-    Column("name", _string(255), nullable=False),
-    Column("name_key", _string(1024), nullable=False),
-    Column("type", _string(32), nullable=False),
-    Column("state", _string(32), nullable=False),
-    Column("template", _string(255), nullable=False),
+    Column("id", sized(32)),
+    Column("owner", sized(255), nullable=False),
+    Column("name", sized(255), nullable=False),
+    Column("name_key", sized(1024), nullable=False),
+    Column("type", sized(32), nullable=False),
+    Column("state", sized(32), nullable=False),
+    Column("template", sized(255), nullable=False),
     Column("limits", Text, nullable=False),
-    Column("network", _string(32), nullable=False),
+    Column("network", sized(32), nullable=False),
     Column("policy", Text, nullable=False),
     Column("files", Text, nullable=False),
     Column("created_at", Double, nullable=False),
@@ -60,7 +60,7 @@ workspace = Table(
     Column("is_default", Boolean, nullable=False),
     Column("shared", Boolean, nullable=False),
     Column("labels", Text, nullable=False),
-    Column("execution", _string(64), nullable=False),
+    Column("execution", sized(64), nullable=False),
     Column("extended_until", Double, nullable=False),
     Column("warned_at", Double, nullable=False),
     Column("reason", Text, nullable=False),
@@ -98,9 +98,9 @@ for _order, _column in SORT_COLUMNS.items():
 workspace_label = Table(
     "workspace_label",
     metadata,
-    Column("workspace_id", _string(32), ForeignKey("workspace.id", name="fk_label_workspace", ondelete="CASCADE")),
-    Column("key", _string(255)),
-    Column("value", _string(255), nullable=False),
+    Column("workspace_id", sized(32), ForeignKey("workspace.id", name="fk_label_workspace", ondelete="CASCADE")),
+    Column("key", sized(255)),
+    Column("value", sized(255), nullable=False),
     PrimaryKeyConstraint("workspace_id", "key", name="pk_workspace_label"),
     Index("ix_workspace_label_value", "key", "value", "workspace_id"),
     sqlite_with_rowid=False,
@@ -109,7 +109,7 @@ workspace_label = Table(
 workspace_look = Table(
     "workspace_look",
     metadata,
-    Column("workspace_id", _string(32), ForeignKey("workspace.id", name="fk_look_workspace", ondelete="CASCADE")),
+    Column("workspace_id", sized(32), ForeignKey("workspace.id", name="fk_look_workspace", ondelete="CASCADE")),
     Column("version", BigInteger, nullable=False),
     Column("next_look", Double),
     PrimaryKeyConstraint("workspace_id", name="pk_workspace_look"),
@@ -121,11 +121,11 @@ workspace_look = Table(
 active_workspace = Table(
     "active_workspace",
     metadata,
-    Column("owner", _string(255)),
-    Column("session", _string(255)),
+    Column("owner", sized(255)),
+    Column("session", sized(255)),
     Column(
         "workspace_id",
-        _string(32),
+        sized(32),
         ForeignKey("workspace.id", name="fk_active_workspace", ondelete="CASCADE"),
         nullable=False,
     ),

@@ -7,7 +7,11 @@
     │   ├── BadPath
     │   ├── NameTaken         the owner has a workspace of that name
     │   ├── NotConfirmed      something would be lost, and nobody said that it may
-    │   └── UnknownVersion    the workspace has no snapshot of that number
+    │   ├── UnknownVersion    the workspace has no snapshot of that number
+    │   ├── UnknownUser
+    │   ├── UnknownTeam
+    │   └── UnknownInvitation there is none with that id or secret, or it is used up
+    ├── Forbidden             whoever asks may not do that; the reason is in the log alone
     ├── WrongState            the workspace cannot do that now: names both states and what is allowed
     ├── Cancelled             whoever asked for it has thought better of it; nothing was changed
     ├── Conflict              somebody else changed it in between
@@ -19,6 +23,7 @@
     │   ├── ObjectMissing     it has no such object
     │   └── ObjectExists      it has one of that name, and was asked for a new one
     ├── SnapshotDamaged       what the object store gave is not what was put there: names what is lost
+    ├── AuditDamaged          the audit log is not what was written: names the first line that is missing or changed
     ├── KeyRefused            the master key is missing, or is not the one a repository was made with
     ├── EngineError           the container engine
     │   ├── EngineStopped     nothing answers on its socket
@@ -99,6 +104,23 @@ class UnknownVersion(BadInput):
     code = "unknown_version"
 
 
+class UnknownUser(BadInput):
+    code = "unknown_user"
+
+
+class UnknownTeam(BadInput):
+    code = "unknown_team"
+
+
+class UnknownInvitation(BadInput):
+    code = "unknown_invitation"
+
+
+class Forbidden(SylaError):
+    code = "forbidden"
+    exit_code = 77  # EX_NOPERM
+
+
 class WrongState(SylaError):
     code = "wrong_state"
     exit_code = 75  # EX_TEMPFAIL: another verb first
@@ -157,6 +179,11 @@ class ObjectExists(ObjectsFailed):
 
 class SnapshotDamaged(SylaError):
     code = "snapshot_damaged"
+    exit_code = 74
+
+
+class AuditDamaged(SylaError):
+    code = "audit_damaged"
     exit_code = 74
 
 

@@ -21,10 +21,14 @@ from jupyter_server.base.handlers import APIHandler
 from pydantic import BaseModel, ValidationError
 from tornado import web
 
+from ..access.service import Caller
 from ..model.errors import BadInput, InsufficientResources
+from ..model.people import Principal
 from . import errors
+from .auth import origin_of
+from .gates import Gate, Level
 from .handlers import Call, Reply, Services
-from .routes import PREFIX, Route
+from .route import PREFIX, Route
 
 log = logging.getLogger("syla.server")
 T = TypeVar("T")
@@ -69,9 +73,13 @@ class Endpoint(JsonErrors, APIHandler):
         try:
             await super().prepare()
         except web.HTTPError as exc:
-            if self.request.method == "GET":
-                raise
-            self._refusal = exc
+            self.postpone(exc)
+
+    def postpone(self, refusal: web.HTTPError) -> None:
+        """Of whoever asks before we do (`doorkeeper`): as above."""
+        if self.request.method == "GET":
+            raise refusal
+        self._refusal = refusal
 
     def data_received(self, chunk: bytes) -> None:
         self._received += len(chunk)
@@ -94,6 +102,7 @@ class Endpoint(JsonErrors, APIHandler):
                 query=parsed_query(route.query, self.request.query_arguments),
                 body=parsed_body(route.body, self._content(), self.request.headers.get("Content-Type", "")),
                 if_match=self.request.headers.get("If-Match", ""),
+                caller=caller_of(self),
             )
             reply, text = await (_alone if route.long else in_pool)(functools.partial(_answered, route, call))
         except Exception as exc:
@@ -145,6 +154,16 @@ def rules(routes: Sequence[Route], services: Services, sockets: Mapping[str, typ
     return [*rows, (r"/syla(?:/.*)?", NoRoute, {})]
 
 
+def gates(routes: Sequence[Route], sockets: Mapping[str, type]) -> list[Gate]:
+    """For the doorkeeper, of the same rows."""
+    found = []
+    for path in dict.fromkeys(route.path for route in routes):
+        handler = sockets[path].__name__ if path in sockets else "Endpoint"
+        found.append(Gate(handler, pattern(path), {route.method: route.rule for route in routes if route.path == path}))
+    every = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+    return [*found, Gate("NoRoute", r"/syla(?:/.*)?", dict.fromkeys(every, Level.PUBLIC))]
+
+
 def pattern(path: str) -> str:
     groups = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path.replace(".", r"\."))
     return f"{PREFIX}/{groups}"
@@ -192,6 +211,13 @@ def _answered(route: Route, call: Call) -> tuple[Reply, str]:
     """A long answer takes long to write, too."""
     reply = route.run(call)
     return reply, reply.text()
+
+
+def caller_of(handler: Any) -> Caller:
+    """Who the doorkeeper let in; nobody in particular for what is public."""
+    passed = getattr(handler, "_passed", None)
+    principal = passed.principal if passed is not None else None
+    return Caller(principal or Principal(""), origin_of(handler))
 
 
 def _method(route: Route) -> Callable[..., Awaitable[None]]:

@@ -1,4 +1,5 @@
-"""The events of all workspaces of a user, or of one, over a websocket: one JSON object a message, the first a *hello*.
+"""The events of all workspaces that a user may read, or of one, over a websocket: one JSON object a message, the
+first a *hello*.
 
 A client that has the list and wants to stay current listens first, then reads the list. One that comes back names the
 last event it has. It sends nothing itself. Pings are Jupyter's; one that is too slow is closed with 1013.
@@ -17,11 +18,14 @@ from jupyter_server.base.websocket import WebSocketMixin
 from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from ..model.errors import SylaError
+from ..model.people import Permission
 from . import errors, wire
-from .endpoint import JsonErrors, in_pool, parsed_query
+from .endpoint import JsonErrors, caller_of, in_pool, parsed_query
 from .events import Listener, Published
 from .handlers import Services, find
-from .routes import ONE, RESOURCE
+from .route import RESOURCE
+from .routes import ONE
 
 TOO_SLOW = 1013  # "try again later", RFC 6455 registry
 INCOMING_MAX = 1024  # bytes
@@ -47,11 +51,11 @@ class EventSocket(JsonErrors, WebSocketMixin, WebSocketHandler, JupyterHandler):
     @_readers
     async def get(self, workspace: str = "") -> None:
         try:
+            principal = self._principal = caller_of(self).principal
             query: wire.EventsQuery = parsed_query(wire.EventsQuery, self.request.query_arguments)
             self._after = query.last_event_id
             if workspace:
-                self._only = (await in_pool(lambda: find(self._services, workspace))).id
-            self._owner = await in_pool(lambda: self._services.application.registry().catalog.owner)
+                self._only = (await in_pool(lambda: find(self._services, workspace, principal))).id
         except Exception as exc:
             self._refuse(*errors.describe(exc))
             return
@@ -83,8 +87,21 @@ class EventSocket(JsonErrors, WebSocketMixin, WebSocketHandler, JupyterHandler):
         super().on_close()
 
     def _wanted(self) -> Callable[[Published], bool]:
-        owner, only = self._owner, self._only
-        return lambda event: event.owner == owner and only in ("", event.workspace_id)
+        """Each event is asked about when it happens: who was a member hears nothing more."""
+        principal, only, guard = self._principal, self._only, self._services.application.access().guard
+
+        def wanted(event: Published) -> bool:
+            if only and only != event.workspace_id:
+                return False
+            if event.owner == principal.name:
+                return True
+            try:
+                now = guard.principal(principal.name, admin=principal.admin)
+                return now is not None and guard.decide(now, Permission.READ, event.workspace_id).allowed
+            except SylaError:
+                return False  # who publishes it has nothing to do with the store's trouble
+
+        return wanted
 
     async def _send(self, listener: Listener, hello: str) -> None:
         """Each line waits until the one before has left this process; meanwhile the listener's queue fills."""

@@ -4,8 +4,9 @@ Set while extensions are linked, before the server makes its managers (explicit 
 kernelspecs without a provisioner get ours, the default kernel is ours, kernels that would run on the host are neither
 offered nor started, kernels outlive the server, websockets resume what is suspended and tell why a kernel was ended,
 files are served without following a link out of their workspace, terminals run inside, and doors that run code on the
-host are closed. If any of that is not in force when the extension loads, the server stops: a server that silently runs
-kernels on the host is worse than none.
+host are closed, and every request passes by the doorkeeper, who asks for a name and for permissions. If any of that is
+not in force when the extension loads, the server stops: a server that silently runs kernels on the host is worse than
+none.
 """
 
 from __future__ import annotations
@@ -13,40 +14,48 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Bool
+from traitlets import Bool, List, Unicode
 from traitlets.utils.importstring import import_item
 
 from .. import app
+from ..access.attempts import Attempts
 from ..model.errors import SylaError, UnknownWorkspace
 from ..model.record import State
 from ..workspaces.catalog import Catalog
 from ..workspaces.live import LiveWorkspace, container_path
 from ..workspaces.placement import kernel_environment
+from .auth import Proofs, WorkspaceIdentityProvider, holds, of_hub, without_token
+from .auth import out_of_force as identity_out_of_force
 from .contents import WorkspaceContentsManager, out_of_force
+from .doorkeeper import Doorkeeper, WorkspaceAuthorizer, put_in_force
+from .doorkeeper import out_of_force as out_of_force_doorkeeper
 from .doors import check_doors, close_doors
+from .gates import JUPYTER, Gates
 from .housekeeping import Housekeeping, terminal_signals
 from .kernel import WorkspaceKernel
 from .kernels import Survival, WorkspaceKernelManager
 from .kernelspecs import PROVISIONER, WorkspaceKernelSpecManager
+from .naming import NOWHERE, Naming
 from .records import claim
 from .rest import Rest
+from .screened import ScreenedWebsocketConnection
 from .sessions import WorkspaceSessionManager
 from .terminal_handlers import ROUTES as TERMINAL_ROUTES
 from .terminals import WorkspaceTerminalManager
 from .thawing import ThawingWebsocketConnection
-from .websocket import TellingWebsocketConnection
 
 log = logging.getLogger("syla.server")
 KERNEL = "syla-python"
 SESSION_NAME = "JPY_SESSION_NAME"
 
 
-class WorkspaceWebsocketConnection(TellingWebsocketConnection, ThawingWebsocketConnection):
-    """Notes what is asked, thaws, forwards."""
+class WorkspaceWebsocketConnection(ScreenedWebsocketConnection, ThawingWebsocketConnection):
+    """Asks who may say what, notes what is asked, thaws, forwards."""
 
 
 class SylaExtension(ExtensionApp):
@@ -61,6 +70,12 @@ class SylaExtension(ExtensionApp):
         False, help="Also offer kernels that run on this machine, outside of any container. True gives up isolation."
     ).tag(config=True)
 
+    open_routes = List(
+        Unicode(),
+        help="Regular expressions for paths of other extensions, below the server's base, that every user may ask for. "
+        "All that is not known to us is for admins otherwise. What such a route does is not checked.",
+    ).tag(config=True)
+
     def load_config_file(self, suppress_errors: bool = True) -> None:  # type: ignore[override]
         super().load_config_file(suppress_errors)
         self.config.KernelProvisionerFactory.default_provisioner_name = PROVISIONER
@@ -69,6 +84,9 @@ class SylaExtension(ExtensionApp):
         self.config.ServerApp.session_manager_class = WorkspaceSessionManager
         self.config.ServerApp.kernel_websocket_connection_class = WorkspaceWebsocketConnection
         self.config.ServerApp.contents_manager_class = WorkspaceContentsManager
+        self.config.ServerApp.identity_provider_class = WorkspaceIdentityProvider
+        self.config.ServerApp.authorizer_class = WorkspaceAuthorizer
+        self.config.ServerApp.allow_unauthenticated_access = False
         if not self._local_allowed():
             close_doors(self._server)
             self.config.ServerApp.kernel_spec_manager_class = WorkspaceKernelSpecManager
@@ -94,6 +112,7 @@ class SylaExtension(ExtensionApp):
             application = app.shared(self._server.config)
             self._adopt(application)
             self._offer_terminals(application)
+            self._watch_doors(application)
             self._keep_house(application)
         except Exception as exc:
             log.critical("Syla workspaces are not in force, so the server stops: %s", exc)
@@ -107,12 +126,15 @@ class SylaExtension(ExtensionApp):
             check_doors(server)
         if why := out_of_force(server.contents_manager):
             raise RuntimeError(why)
+        if why := identity_out_of_force(server.identity_provider):
+            raise RuntimeError(why)
         specs = server.kernel_spec_manager
         if not self._local_allowed() and not isinstance(specs, WorkspaceKernelSpecManager):
             raise RuntimeError(f"kernel_spec_manager_class is {type(specs).__name__}, which offers kernels on the host")
         for trait, used, ours in (
             ("kernel_manager_class", type(server.kernel_manager), WorkspaceKernelManager),
             ("session_manager_class", type(server.session_manager), WorkspaceSessionManager),
+            ("authorizer_class", type(server.authorizer), WorkspaceAuthorizer),
             (
                 "kernel_websocket_connection_class",
                 server.kernel_websocket_connection_class,
@@ -143,6 +165,45 @@ class SylaExtension(ExtensionApp):
         if lines:
             seconds = application.clock.monotonic() - began
             self.log.info("%d kernels of the server before this one in %.3f s", len(lines), seconds)
+
+    def _watch_doors(self, application: app.Application) -> None:
+        """From here on nothing is answered before it is known who asks, and whether he may."""
+        server, access = self._server, application.access()
+        if isinstance(server.identity_provider, WorkspaceIdentityProvider):
+            attempts = Attempts(application.clock)
+            server.identity_provider.keep(Proofs(access.identities, access.guard, access.audit, attempts, access.owner))
+        assert self._rest is not None
+        keeper = Doorkeeper(
+            gates=Gates([*JUPYTER, *self._rest.gates()], server.base_url),
+            naming=self._naming(application),
+            guard=access.guard,
+            find_session=lambda id: server.session_manager.get_session(session_id=id),
+            base_url=server.base_url,
+            open_routes=self.open_routes,
+            hub_owner=application.environ.get("JUPYTERHUB_USER", "") if of_hub(server.identity_provider) else "",
+            holds=partial(holds, access.identities),
+        )
+        put_in_force(server.web_app, keeper)
+        settings = server.web_app.settings
+        settings["page_config_hook"] = without_token(settings.get("page_config_hook"))
+        if why := out_of_force_doorkeeper(server.web_app):
+            raise RuntimeError(why)
+
+    def _naming(self, application: app.Application) -> Naming:
+        server, root = self._server, Path(self._server.root_dir).resolve()
+
+        def default_id() -> str:
+            record, _ = application.registry().catalog.default(root, application.settings.template)
+            return record.id if record.files == root else NOWHERE
+
+        return Naming(
+            store=application.store(),
+            people=application.access().store,
+            root=root,
+            default_id=default_id,
+            kernel_workspace=server.kernel_manager.workspace_of,
+            terminal_directory=lambda name: self._terminals.directory(name) if self._terminals is not None else None,
+        )
 
     def _has_terminals(self) -> bool:
         return bool(self._server.terminals_enabled) and not self._local_allowed()

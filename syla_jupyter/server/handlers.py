@@ -1,7 +1,7 @@
 """What each route does: one call of a use case, between a checked request and an answer. They block; `endpoint` runs
 them in threads.
 
-A workspace of another owner is as unknown as one that there is not.
+A workspace that somebody may not see is as unknown to him as one that there is not.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from pydantic import BaseModel
 from tornado.web import HTTPError
 
+from ..access.service import Caller
 from ..metadata.base import Query
 from ..model.errors import BadInput, NotConfirmed, SylaError, UnknownWorkspace
+from ..model.people import Permission, Principal
 from ..model.policy import Policy
 from ..model.record import WorkspaceRecord
 from ..model.workspace import Limits
 from ..workspaces.executions import ExecutionCache
+from ..workspaces.finding import find_for
 from ..workspaces.vault import Watch
 from . import shown, wire
 
@@ -58,9 +61,10 @@ class Call:
     query: Any
     body: Any
     if_match: str
+    caller: Caller
 
     def found(self) -> WorkspaceRecord:
-        return find(self.services, self.names["workspace"])
+        return find(self.services, self.names["workspace"], self.caller.principal)
 
     def shown(self, record: WorkspaceRecord, status: int = 200) -> Reply:
         return Reply(show(self.services, record), status, _etag(record))
@@ -84,12 +88,14 @@ class Reply:
         return self.body.model_dump_json() if isinstance(self.body, BaseModel) else json.dumps(self.body)
 
 
-def find(services: Services, name_or_id: str) -> WorkspaceRecord:
-    catalog = services.application.registry().catalog
-    record = catalog.get(name_or_id)
-    if record.owner != catalog.owner:
+def find(services: Services, name_or_id: str, principal: Principal) -> WorkspaceRecord:
+    """As it is seen now. That he may see it was found out before (`doorkeeper`), and is here again."""
+    application = services.application
+    access = application.access()
+    record = find_for(principal, name_or_id, store=application.store(), people=access.store)
+    if not access.guard.decide(principal, Permission.READ, record.id).allowed:
         raise UnknownWorkspace("workspace", f"there is no workspace {name_or_id!r}")
-    return record
+    return application.registry().catalog.seen(record)
 
 
 def show(services: Services, record: WorkspaceRecord) -> wire.Workspace:
@@ -105,7 +111,7 @@ def list_workspaces(call: Call) -> Reply:
     labels = dict(label.partition("=")[::2] for label in asked.label)
     page = registry.catalog.list(
         Query(
-            owner=registry.catalog.owner,
+            owner=call.caller.principal.name,
             states=asked.state,
             types=asked.type,
             labels=labels,
@@ -130,6 +136,7 @@ def create_workspace(call: Call) -> Reply:
         application.templates.get(asked.template)
     record = application.registry().create(
         asked.name,
+        owner=call.caller.principal.name,
         root=call.services.root,
         type=asked.type,
         template=asked.template,
@@ -224,9 +231,9 @@ def list_templates(call: Call) -> Reply:
 
 
 def get_usage(call: Call) -> Reply:
-    registry = call.services.application.registry()
-    held, admission = list(call.services.application.store().allocations()), registry.admission
-    return Reply(shown.usage(held, registry.catalog.owner, admission.capacity, admission.quotas))
+    admission = call.services.application.registry().admission
+    held = list(call.services.application.store().allocations())
+    return Reply(shown.usage(held, call.caller.principal.name, admission.capacity, admission.quotas))
 
 
 def get_health(call: Call) -> Reply:

@@ -27,6 +27,7 @@ from ..model.clock import Clock
 from ..workspaces.activity import Signals
 from .adoption import DEAD, NO_ANSWER, Answer, Survivor, ask, install, install_dead, is_over, prepare, probe
 from .kernel import WorkspaceKernel
+from .looking_on import looks_on
 from .records import KernelRecord, ServerDirectory
 
 STOP_SECONDS = 15.0
@@ -240,6 +241,23 @@ class WorkspaceKernelManager(AsyncMappingKernelManager):
             if not task.cancelled() and task.exception() is not None:
                 self.log.warning("a kernel failed %s: %s", doing, task.exception())
 
+    # -- what a page misses while it is away ---------------------------------------------------------------------
+
+    def get_buffer(self, kernel_id: str, session_key: str) -> Any:
+        """Asking discards what is kept for another session; not when who asks only looks on."""
+        if looks_on(session_key):
+            return None
+        return super().get_buffer(kernel_id, session_key)  # type: ignore[no-untyped-call]
+
+    def start_buffering(self, kernel_id: str, session_key: str, channels: Any) -> None:
+        if not looks_on(session_key):
+            super().start_buffering(kernel_id, session_key, channels)  # type: ignore[no-untyped-call]
+            return
+        for stream in channels.values():
+            if not stream.closed():
+                stream.on_recv(None)
+                stream.close()
+
     # -- what others want to know --------------------------------------------------------------------------------
 
     def kernel_model(self, kernel_id: str) -> dict[str, Any]:
@@ -274,3 +292,8 @@ class WorkspaceKernelManager(AsyncMappingKernelManager):
             )
             kernel.executions = 0
         return dict(found)
+
+    def workspace_of(self, kernel_id: str) -> str:
+        """Id of its workspace; empty for an unknown kernel and for one outside of any. Any thread may ask."""
+        kernel = cast(WorkspaceKernel | None, self._kernels.get(kernel_id))
+        return "" if kernel is None else kernel.workspace_id

@@ -14,11 +14,15 @@ from pydantic.json_schema import models_json_schema
 from . import wire
 
 if TYPE_CHECKING:
-    from .routes import Route
+    from .route import Route
 
 REFERENCE = "#/components/schemas/{model}"
 NAMES = {
     "workspace": "Its id, or its name.",
+    "user": "A name; of a team where `kind` says so.",
+    "team": "Its name.",
+    "token": "Its id.",
+    "invitation": "Its id.",
     "execution_id": "As `execute` gave it.",
     "version": "Number of a snapshot.",
     "a": "Number of a snapshot.",
@@ -60,7 +64,7 @@ def document(routes: Sequence[Route], prefix: str) -> dict[str, Any]:
 
 def refusals(route: Route) -> tuple[int, ...]:
     """Every status of an error that the route may answer with."""
-    always = (500,) if route.public else (400, 403, 500)
+    always = (500,) if route.public else (400, 403, 429, 500)
     with_body = (413, 415) if route.body is not None else ()
     long = (409,) if route.long else ()
     return tuple(sorted({*always, *with_body, *long, *route.refusals}))

@@ -12,9 +12,10 @@ from ..workspaces.lifecycle import Verb
 from ..workspaces.registry import Change
 from .announcer import Announcer
 from .at_work import AtWork
-from .endpoint import rules
+from .endpoint import gates, rules
 from .event_socket import SOCKETS
 from .events import EventHub
+from .gates import Gate
 from .handlers import Services
 from .routes import ROUTES
 
@@ -43,6 +44,10 @@ class Rest:
     def handlers(self) -> list[tuple[str, type, dict[str, Any]]]:
         """For `ExtensionApp.handlers`; the last of them takes everything else below `/syla`."""
         return rules(ROUTES, self._services, SOCKETS)
+
+    def gates(self) -> list[Gate]:
+        """Who may pass to which of them."""
+        return gates(ROUTES, SOCKETS)
 
     def activity(self) -> Mapping[str, Signals]:
         """By workspace id, what requests run; a source of the janitor."""

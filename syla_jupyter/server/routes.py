@@ -7,26 +7,15 @@ contains `api/workspaces` or `api/sessions`, which are Jupyter's own.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
-from pydantic import BaseModel
-
+from ..model.people import Permission
 from . import handlers, running, snapshot_handlers, snapshot_wire, usage_wire, wire
 from .handlers import Call, Reply
 from .openapi import document
-
-PREFIX = "/syla/v1"
-RESOURCE = "syla-workspaces"
-
-STORE = (503,)
-ENGINE = (502, 503, 504, 507)
-OBJECTS = (502, 503)
-
-
-def _socket(call: Call) -> Reply:
-    raise NotImplementedError("served by a websocket handler")
+from .people_routes import PEOPLE_ROUTES
+from .route import ENGINE, OBJECTS, PREFIX, STORE, Route, socket_route
 
 
 def _describe(call: Call) -> Reply:
@@ -36,37 +25,6 @@ def _describe(call: Call) -> Reply:
 @functools.cache
 def _document(base: str) -> Mapping[str, Any]:
     return document(ROUTES, f"{base}{PREFIX}")
-
-
-@dataclass(frozen=True)
-class Route:
-    method: Literal["GET", "POST", "PATCH", "DELETE"]
-    path: str
-    run: Callable[[Call], Reply]
-    summary: str
-    action: Literal["read", "write", "execute"] = "read"
-    resource: str = RESOURCE
-    query: type[BaseModel] | None = None
-    body: type[BaseModel] | None = None
-    answer: type[BaseModel] | None = None
-    status: int = 200
-    """Of the answer when all is well."""
-    refusals: tuple[int, ...] = ()
-    """Besides those that every route has (`openapi`)."""
-    matches: bool = False
-    """Takes `If-Match`."""
-    tagged: bool = False
-    """Gives an `ETag`."""
-    long: bool = False
-    """Waits for code in the container, or moves much data."""
-    binary: bool = False
-    """Answers with a file."""
-    public: bool = False
-    """For anybody, logged in or not."""
-
-    @property
-    def socket(self) -> bool:
-        return self.run is _socket
 
 
 ONE = "workspaces/{workspace}"
@@ -82,24 +40,29 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", ONE, handlers.get_workspace, "One, by id or name",
           answer=wire.Workspace, refusals=(404, *STORE), tagged=True),
     Route("PATCH", ONE, handlers.change_workspace, "Other limits, policy or labels",
-          action="write", body=wire.ChangeWorkspace, answer=wire.Workspace, refusals=(404, 409, 412, *ENGINE),
+          action="write", needs=Permission.ADMIN,
+          body=wire.ChangeWorkspace, answer=wire.Workspace, refusals=(404, 409, 412, *ENGINE),
           matches=True, tagged=True),
     Route("DELETE", ONE, handlers.delete_workspace, "Delete it for good; from the archive, or by force",
-          action="write", query=wire.DeleteQuery, status=204, refusals=(404, 409, *ENGINE), long=True),
+          action="write", needs=Permission.DELETE, query=wire.DeleteQuery, status=204, refusals=(404, 409, *ENGINE),
+          long=True),
     Route("POST", f"{ONE}/suspend", handlers.suspend_workspace, "Freeze it, or end its container",
           action="write", body=wire.SuspendWorkspace, answer=wire.Workspace, refusals=(404, 409, *ENGINE),
           tagged=True, long=True),
     Route("POST", f"{ONE}/resume", handlers.resume_workspace, "Have it running",
-          action="write", body=wire.Nothing, answer=wire.ResumedWorkspace, refusals=(404, 409, *ENGINE),
+          action="write", needs=Permission.EXECUTE,
+          body=wire.Nothing, answer=wire.ResumedWorkspace, refusals=(404, 409, *ENGINE),
           tagged=True, long=True),
     Route("POST", f"{ONE}/archive", handlers.archive_workspace, "Save it in the object store and free this machine",
-          action="write", body=wire.ArchiveWorkspace, answer=wire.Workspace, refusals=(404, 409, *ENGINE),
+          action="write", needs=Permission.ADMIN,
+          body=wire.ArchiveWorkspace, answer=wire.Workspace, refusals=(404, 409, *ENGINE),
           tagged=True, long=True),
     Route("POST", f"{ONE}/recover", handlers.recover_workspace, "Bring it back from the archive",
           action="write", body=wire.Nothing, answer=wire.RecoveredWorkspace, refusals=(404, 409, *ENGINE),
           tagged=True, long=True),
     Route("POST", f"{ONE}/touch", handlers.touch_workspace, "Put off what its policy does next",
-          action="write", body=wire.TouchWorkspace, answer=wire.Workspace, refusals=(404, 409, *STORE), tagged=True),
+          action="write", needs=Permission.EXECUTE,
+          body=wire.TouchWorkspace, answer=wire.Workspace, refusals=(404, 409, *STORE), tagged=True),
     Route("POST", f"{ONE}/execute", running.execute, "Run code in it; its output goes to the events too",
           action="execute", body=wire.ExecuteCode, answer=wire.ExecutionShown, refusals=(404, 409, *ENGINE), long=True),
     Route("GET", f"{ONE}/executions/{{execution_id}}", running.get_execution, "What some code did, while it is kept",
@@ -124,10 +87,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{MANY}/{{a}}/diff/{{b}}", snapshot_handlers.diff, "What changed from one version to another",
           answer=snapshot_wire.SnapshotDiff, refusals=(404, 409, *OBJECTS), long=True),
     Route("POST", f"{ONE}/clone", snapshot_handlers.clone, "A workspace that is as this one, and goes its own way",
-          action="write", body=snapshot_wire.CloneWorkspace, answer=snapshot_wire.RestoredSnapshot,
+          action="write", needs=Permission.READ,
+          body=snapshot_wire.CloneWorkspace, answer=snapshot_wire.RestoredSnapshot,
           refusals=(404, 409, *ENGINE), long=True),
     Route("POST", f"{ONE}/export", snapshot_handlers.export, "All of it as one file, which is not encrypted",
-          action="write", body=snapshot_wire.ExportWorkspace, refusals=(404, 409, *ENGINE), long=True, binary=True),
+          action="write", needs=Permission.READ,
+          body=snapshot_wire.ExportWorkspace, refusals=(404, 409, *ENGINE), long=True, binary=True),
     Route("POST", f"{ONE}/verify", snapshot_handlers.verify, "Check that every version can be brought back",
           body=snapshot_wire.VerifySnapshots, answer=snapshot_wire.VerifyShown, refusals=(404, 409, *OBJECTS),
           long=True),
@@ -137,13 +102,14 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{ONE}/prune", snapshot_handlers.prune, "Free what no version needs; let versions go by rules",
           action="write", body=snapshot_wire.PruneSnapshots, answer=snapshot_wire.PruneShown,
           refusals=(404, 409, *OBJECTS), long=True),
-    Route("GET", f"{ONE}/events", _socket, "Websocket: its events, one JSON object a message",
+    Route("GET", f"{ONE}/events", socket_route, "Websocket: its events, one JSON object a message",
           query=wire.EventsQuery, status=101, refusals=(404, 426, *STORE)),
-    Route("GET", "events", _socket, "Websocket: events of all your workspaces",
+    Route("GET", "events", socket_route, "Websocket: events of all your workspaces",
           query=wire.EventsQuery, status=101, refusals=(426, *STORE)),
     Route("GET", "templates", handlers.list_templates, "What workspaces can be made of", answer=wire.TemplateList),
     Route("GET", "usage", handlers.get_usage, "What running workspaces hold, and how much there is",
           answer=usage_wire.Usage, refusals=STORE),
     Route("GET", "openapi.json", _describe, "This description"),
     Route("GET", "healthz", handlers.get_health, "That the server answers", answer=wire.Health, public=True),
+    *PEOPLE_ROUTES,
 )  # fmt: skip

@@ -6,6 +6,7 @@ import tempfile
 from typing import Any
 
 from ..model.errors import BadInput
+from ..model.people import Permission
 from ..model.retention import Retention
 from ..model.snapshot import Damage
 from ..workspaces.copies import Copies
@@ -26,7 +27,11 @@ def take(call: Call) -> Reply:
     asked: snapshot_wire.TakeSnapshot = call.body
     record = call.found()
     taken = _versions(call).take(
-        record.id, author=record.owner, message=asked.message, tags=asked.tags, if_changed=asked.if_changed
+        record.id,
+        author=call.caller.principal.name,
+        message=asked.message,
+        tags=asked.tags,
+        if_changed=asked.if_changed,
     )
     return Reply(
         snapshot_wire.TakenSnapshot(
@@ -57,7 +62,9 @@ def restore(call: Call) -> Reply:
         if asked.paths:
             raise BadInput("paths", "paths go back to where they were", "Leave out `paths`, or `into`")
         return _copied(call, asked.into, number, partial=asked.partial)
-    rewound = _versions(call).restore(record.id, number, author=record.owner, paths=asked.paths, partial=asked.partial)
+    rewound = _versions(call).restore(
+        record.id, number, author=call.caller.principal.name, paths=asked.paths, partial=asked.partial
+    )
     return Reply(
         snapshot_wire.RestoredSnapshot(
             workspace=show(call.services, rewound.record),
@@ -108,12 +115,14 @@ def clone(call: Call) -> Reply:
 def export(call: Call) -> Reply:
     asked: snapshot_wire.ExportWorkspace = call.body
     record = call.found()
+    if not asked.config_only:
+        _may_save(call, record.id, asked.version)
     file = tempfile.TemporaryFile(dir=call.services.application.settings.data_dir)  # noqa: SIM115  the reply's
     try:
         if asked.config_only:
             _copies(call).export_config(record.id, file)
         else:
-            _copies(call).export(record.id, file, author=record.owner, number=asked.version)
+            _copies(call).export(record.id, file, author=call.caller.principal.name, number=asked.version)
         file.seek(0)
     except BaseException:
         file.close()
@@ -171,10 +180,19 @@ def prune(call: Call) -> Reply:
 # -- parts -----------------------------------------------------------------------------------------------------------
 
 
+def _may_save(call: Call, id: str, number: int | None) -> None:
+    """Who may read has any version; to have it as it is now saves one. `Forbidden`."""
+    if number is None:
+        call.services.application.access().guard.require(
+            call.caller.principal, Permission.WRITE, id, call.caller.origin
+        )
+
+
 def _copied(call: Call, name: str, number: int | None, *, partial: bool = False) -> Reply:
     record = call.found()
+    _may_save(call, record.id, number)
     made = _copies(call).clone(
-        record.id, name, root=call.services.root, author=record.owner, number=number, partial=partial
+        record.id, name, root=call.services.root, author=call.caller.principal.name, number=number, partial=partial
     )
     return Reply(
         snapshot_wire.RestoredSnapshot(

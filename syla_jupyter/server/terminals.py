@@ -85,6 +85,7 @@ class WorkspaceTerminalManager(TerminalManager):
         self._root, self._open_workspace, self._clock = root.absolute(), open_workspace, clock
         self._environment = {name: value for name, value in environment.items() if name not in SIZE_VARIABLES}
         self._environment["TERM"] = TERM
+        self._directories: dict[str, Path] = {}
 
     def create(self, /, **options: Any) -> dict[str, Any]:
         """A new terminal's model, at once; its shell follows. `BadInput`, `NameTaken`, `InsufficientResources`."""
@@ -105,6 +106,7 @@ class WorkspaceTerminalManager(TerminalManager):
             on_end=self._on_end,
         )
         self.terminals[terminal.name] = terminal
+        self._directories[terminal.name] = directory
         TERMINAL_CURRENTLY_RUNNING_TOTAL.set(len(self.terminals))
         self._initialize_culler()
         terminal.launch(lambda far: self._start_shell(directory, far))
@@ -140,6 +142,10 @@ class WorkspaceTerminalManager(TerminalManager):
         """`KeyError` for an unknown one: looking makes none."""
         return self.terminals[name]
 
+    def directory(self, name: str) -> Path | None:
+        """The host directory where a terminal was opened; None: there is no such terminal."""
+        return self._directories.get(name)
+
     def new_terminal(self, **options: Any) -> Any:
         raise NotImplementedError("a terminal on the host")
 
@@ -148,4 +154,5 @@ class WorkspaceTerminalManager(TerminalManager):
 
     def _on_end(self, terminal: Terminal) -> None:
         del self.terminals[terminal.name]
+        self._directories.pop(terminal.name, None)
         TERMINAL_CURRENTLY_RUNNING_TOTAL.set(len(self.terminals))

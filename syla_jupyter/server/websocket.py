@@ -52,6 +52,8 @@ class TellingWebsocketConnection(ZMQChannelsWebsocketConnection):
     # -- what was missed, and how far the browser has got --------------------------------------------------------
 
     def connect(self) -> Any:
+        if not self._takes_missed():
+            return super().connect()
         seen = self._open_seen()
         after = seen.last(OUTPUT) if seen else None
         replay = replay_of(self.kernel_manager)
@@ -63,6 +65,10 @@ class TellingWebsocketConnection(ZMQChannelsWebsocketConnection):
         if connected is not None and self._catch_up is not None:
             connected.add_done_callback(lambda _: self._begin_to_catch_up(after))
         return connected
+
+    def _takes_missed(self) -> bool:
+        """Whether what its browser has got need not be kept for another."""
+        return True
 
     def disconnect(self) -> None:  # type: ignore[override] # as its parent has it
         if self._catching_up is not None:

@@ -78,6 +78,17 @@ class StoreContract:
         assert store.find("ana", "café straße") == renamed
         assert store.find("carla", "Café Straße") is None
 
+    def test_a_directory_is_one_workspaces(self, store: WorkspaceStore) -> None:
+        """Whoever owns it; it has to be named like it, and be there."""
+        files = Path("/srv/notebooks/workspaces/project")
+        record = store.insert(make_record(files=files, owner="ben"))
+        store.insert(make_record(files=Path("/srv/other/workspaces/project")))
+        assert store.at(files) == record
+        for other in (files.parent, files / "project", Path("/"), Path("/srv/\udc80"), Path("/srv/" + "x" * 300)):
+            assert store.at(other) is None
+        store.replace(dataclasses.replace(record, state=State.DELETED))
+        assert store.at(files) is None
+
     def test_an_id_is_given_once(self, store: WorkspaceStore) -> None:
         first = store.insert(make_record())
         with pytest.raises(Conflict):

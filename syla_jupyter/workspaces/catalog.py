@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..metadata.base import PAGE_MAX, Page, Query, WorkspaceStore
 from ..model.clock import Clock
-from ..model.errors import BadInput, BadPath, UnknownWorkspace
+from ..model.errors import BadInput, BadPath, NameTaken, UnknownWorkspace
 from ..model.policy import Policy
 from ..model.record import State, WorkspaceRecord, new_id
 from ..model.settings import Settings
@@ -55,6 +55,13 @@ class Catalog:
                 raise UnknownWorkspace(
                     "workspace", f"there is no workspace {name_or_id!r}", "`syla workspace list` names them"
                 ) from None
+        return self.seen(found)
+
+    def by_id(self, id: str) -> WorkspaceRecord:
+        """Of any owner, as it is seen now; `UnknownWorkspace` also when it is deleted."""
+        found = self._store.get(id)
+        if found.state is State.DELETED:
+            raise UnknownWorkspace("workspace", f"there is no workspace {id!r}", "`syla workspace list` names them")
         return self.seen(found)
 
     def list(self, query: Query) -> Page:
@@ -125,8 +132,8 @@ class Catalog:
         root = root.resolve()
         inside = _relative(directory, root) if directory is not None else ()
         if len(inside) >= 2 and inside[0] == WORKSPACES_DIR:
-            found = self._store.find(self.owner, inside[1])
-            if found is not None and found.files == root / WORKSPACES_DIR / inside[1] and not found.is_default:
+            found = self._store.at(root / WORKSPACES_DIR / inside[1])
+            if found is not None and not found.is_default:
                 return found, ""
             if found is None or not found.is_default:
                 raise BadPath(
@@ -145,13 +152,20 @@ class Catalog:
         network: Network | None = None,
         policy: Policy | None = None,
         labels: Mapping[str, str] | None = None,
+        owner: str = "",
     ) -> WorkspaceRecord:
-        """Record and directory; the container comes with the first use. `NameTaken`, `BadInput`."""
+        """Record and directory; the container comes with the first use. `NameTaken`, `BadInput`.
+
+        `owner` empty: who runs this installation. All owners' directories are in one place, so a name is taken when
+        anybody below this root has it.
+        """
         name = check_name(name)
         files = root.resolve() / WORKSPACES_DIR / name
         wide = default_workspace(self._settings, root, self._settings.template, Path.home())[0].files
         if files == wide:
             raise BadInput("name", f"{name!r} is the default workspace's directory", "Choose another name")
+        if self._store.at(files) is not None:
+            raise NameTaken("name", f"there is a workspace {name!r} here already", "Choose another name")
         record = self._new(
             name,
             type,
@@ -162,7 +176,7 @@ class Catalog:
             policy,
             labels or {},
         )
-        record = self._store.insert(record)
+        record = self._store.insert(dataclasses.replace(record, owner=owner or self.owner))
         self._reach("create", "record")
         try:
             self._places.make(record)

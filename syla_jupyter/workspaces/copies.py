@@ -68,7 +68,7 @@ class Copies:
         partial: bool = False,
         watch: Watch = QUIET,
     ) -> Copied:
-        """A workspace that is as this one is now (or was in a version), and goes its own way from there.
+        """A workspace of the author's that is as this one is now (or was in a version), and goes its own way.
 
         `partial`: of a damaged version, what is left of it.
         """
@@ -79,7 +79,7 @@ class Copies:
                 id, author=author, message=f"for the clone {name}", reason=Reason.CLONE, if_changed=True, watch=watch
             )
             number = taken.version.number if taken.version else None
-        with self._made(name, root, _described(source)) as record:
+        with self._made(name, root, {**_described(source), "owner": author}) as record:
             restored = self._vault().put_back(record, number, of=id, partial=partial, watch=watch)
         return Copied(record, tuple(self._vault().told(record, restored)))
 

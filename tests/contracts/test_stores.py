@@ -1,4 +1,4 @@
-"""The metadata contract for SQLite and for PostgreSQL."""
+"""The contracts of the metadata ports for SQLite and for PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import pytest
 
 from syla_jupyter.metadata import sql_query
 from syla_jupyter.metadata.base import WorkspaceStore
+from syla_jupyter.metadata.people_sql import SqlPeople
 from syla_jupyter.metadata.sql import SqlStore, open_store
+from syla_jupyter.metadata.sql_transactions import open_engine
+from syla_jupyter.testing.people_contract import PeopleContract
 from syla_jupyter.testing.store_contract import StoreContract
 
 
@@ -43,6 +46,42 @@ class TestSqlite(SqlContract):
 
 
 class TestPostgres(SqlContract):
+    @pytest.fixture
+    def database(self, new_database: Callable[[], str]) -> str:
+        return new_database()
+
+
+class SqlPeopleContract(PeopleContract):
+    @pytest.fixture
+    def open_people(self, database: str | Path) -> Iterator[Callable[[], SqlPeople]]:
+        opened: list[SqlPeople] = []
+
+        def open_() -> SqlPeople:
+            opened.append(SqlPeople(open_engine(database)))
+            return opened[-1]
+
+        yield open_
+        for people in opened:
+            people.close()
+
+    @pytest.fixture
+    def people(self, open_people: Callable[[], SqlPeople]) -> SqlPeople:
+        return open_people()
+
+    @pytest.fixture
+    def store(self, database: str | Path) -> Iterator[SqlStore]:
+        store = open_store(database)
+        yield store
+        store.close()
+
+
+class TestPeopleInSqlite(SqlPeopleContract):
+    @pytest.fixture
+    def database(self, tmp_path: Path) -> Path:
+        return tmp_path / "syla.db"
+
+
+class TestPeopleInPostgres(SqlPeopleContract):
     @pytest.fixture
     def database(self, new_database: Callable[[], str]) -> str:
         return new_database()

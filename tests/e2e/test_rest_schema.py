@@ -18,7 +18,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from syla_jupyter.server.openapi import document
-from syla_jupyter.server.routes import PREFIX, ROUTES
+from syla_jupyter.server.route import PREFIX
+from syla_jupyter.server.routes import ROUTES
 from tests.lab import HEADERS, Lab
 
 from .rest_client import warm_client

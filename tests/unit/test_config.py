@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from traitlets.config import Config
 
-from syla_jupyter.app import refill_arguments
 from syla_jupyter.cli.pool import fill, fill_config
 from syla_jupyter.config import default_run_dir, load_settings, remember_run_dir
 from syla_jupyter.model.settings import PoolSettings
+from syla_jupyter.workspaces.refill import refill_arguments
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from syla_jupyter.model import errors as tree
 from syla_jupyter.server import endpoint, errors, wire
 from syla_jupyter.server.event_socket import SOCKETS, EventSocket
 from syla_jupyter.server.openapi import document, refusals
-from syla_jupyter.server.routes import PREFIX, RESOURCE, ROUTES, Route
+from syla_jupyter.server.route import PREFIX, RESOURCE, Route
+from syla_jupyter.server.routes import ROUTES
 
 DOCUMENT = document(ROUTES, PREFIX)
 RULES = endpoint.rules(ROUTES, None, SOCKETS)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from syla_jupyter.metadata import people_tables  # noqa: F401  # part of the metadata
 from syla_jupyter.metadata.tables import REVISION_TABLE, metadata
 
 context.configure(

@@ -1,0 +1,1 @@
+"""Who may do what: permissions, roles, the decision, the guard that enforces it, and the log of it."""

@@ -1,0 +1,24 @@
+"""What decides and records who may do what: one of each, for whoever asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..metadata.people_base import PeopleStore
+from .audit import Audit
+from .guard import Guard
+from .identities import Identities
+from .service import People
+from .sharing import Sharing
+
+
+@dataclass(frozen=True)
+class Access:
+    owner: str
+    """Name of who runs this installation: an admin of it."""
+    store: PeopleStore
+    guard: Guard
+    audit: Audit
+    identities: Identities
+    people: People
+    sharing: Sharing

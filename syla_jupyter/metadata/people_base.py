@@ -1,0 +1,107 @@
+"""The port of people: users, tokens, teams, and what workspaces grant. In the database of the workspaces.
+
+Threads, processes, forks, durability, waiting and errors are as `base.py` says. Each method is one transaction. One
+that changes something moves `version` on in that same transaction: who reads a version, then reads and keeps what he
+read, and finds the version unchanged later, has what holds now, whichever process wrote last.
+
+Secrets never get here: tokens and invitations come as digests (`access/secret.py`). Every adapter passes
+`syla_jupyter.testing.people_contract.PeopleContract`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..model.people import Access, AccessMode, Grant, Invitation, Role, SubjectKind, Team, Token, User
+
+
+class PeopleStore(Protocol):
+    def version(self) -> int:
+        """Of all that is here, and of who owns which workspace; grows. The cheapest of all methods: one row."""
+
+    # -- users and tokens --------------------------------------------------------------------------------------
+
+    def add_user(self, user: User) -> None:
+        """`NameTaken`."""
+
+    def user(self, name: str) -> User:
+        """`UnknownUser`."""
+
+    def users(self) -> Sequence[User]:
+        """By name."""
+
+    def change_user(self, user: User) -> None:
+        """All but its name and when it was made. `UnknownUser`."""
+
+    def add_token(self, token: Token, digest: str) -> None:
+        """`UnknownUser`; `Conflict` where its id or its secret is another one's."""
+
+    def token(self, digest: str) -> Token | None:
+        """The one with that secret, in force or not."""
+
+    def tokens(self, user: str | None = None) -> Sequence[Token]:
+        """Of a user, or of all; oldest first."""
+
+    def remove_token(self, id: str) -> Token | None:
+        """None: there was none."""
+
+    # -- teams -------------------------------------------------------------------------------------------------
+
+    def add_team(self, team: Team) -> None:
+        """Without members. `NameTaken`."""
+
+    def teams(self) -> Sequence[Team]:
+        """By name, with their members by name."""
+
+    def remove_team(self, name: str) -> bool:
+        """With its grants."""
+
+    def set_member(self, team: str, user: str, member: bool) -> bool:
+        """Whether that was a change. `UnknownTeam`, `UnknownUser`."""
+
+    def teams_of(self, user: str) -> frozenset[str]: ...
+
+    # -- what workspaces grant ---------------------------------------------------------------------------------
+
+    def access(self, workspace: str) -> Access:
+        """By id; `UnknownWorkspace`."""
+
+    def grants(self, workspace: str) -> Sequence[Grant]:
+        """Users first, by name."""
+
+    def grant(self, grant: Grant) -> None:
+        """In place of what the subject has had. `UnknownWorkspace`, `UnknownUser`, `UnknownTeam`."""
+
+    def withdraw(self, workspace: str, kind: SubjectKind, subject: str) -> bool:
+        """False: there was nothing to take."""
+
+    def set_mode(self, workspace: str, mode: AccessMode) -> None:
+        """`UnknownWorkspace`."""
+
+    def transfer(self, workspace: str, to: str, before: Role, now: float) -> None:
+        """`to` is its owner, in the record's next version; the owner before is a member with that role, where he is a
+        user. `UnknownWorkspace`, `UnknownUser`, `NameTaken` where `to` has a workspace of that name."""
+
+    def shared_with(self, user: str, teams: frozenset[str]) -> Sequence[str]:
+        """Ids of workspaces with a grant to the user or one of the teams that does not rest; in order of id."""
+
+    # -- invitations -------------------------------------------------------------------------------------------
+
+    def add_invitation(self, invitation: Invitation, digest: str) -> None:
+        """`UnknownWorkspace`; `Conflict` as `add_token`."""
+
+    def invitations(self, workspace: str) -> Sequence[Invitation]:
+        """Oldest first, those that are over as well."""
+
+    def remove_invitation(self, workspace: str, id: str) -> bool: ...
+
+    def accept(self, digest: str, user: str, now: float) -> Grant:
+        """One use of it, and what the user has by it; of two who take the last use one is refused.
+
+        Who has a role there keeps the role that he has, and no use is taken; so does its owner, whose grant says
+        `admin`. `UnknownInvitation`: none, over, or used up. `UnknownUser`.
+        """
+
+    def close(self) -> None:
+        """Let go of connections; opened again when needed."""

@@ -1,0 +1,183 @@
+"""What travels about people and sharing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ..access.service import TOKEN_SECONDS, TOKEN_SECONDS_MAX
+from ..access.sharing import INVITATION_SECONDS, INVITATION_SECONDS_MAX, USES_MAX
+from ..metadata.base import PAGE_MAX
+from ..model.people import AccessMode, Role, SubjectKind
+from .wire import Query, Whole, Wire, Workspace
+
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+GivenRole = Literal["admin", "editor", "runner", "viewer"]
+
+
+# -- requests --------------------------------------------------------------------------------------------------------
+
+
+class PutMember(Wire):
+    role: GivenRole
+
+
+class KindQuery(Wire):
+    kind: SubjectKind = Field(default=SubjectKind.USER, strict=False, description="A user, or a team of that name.")
+
+
+class ChangeAccess(Wire):
+    mode: AccessMode = Field(strict=False)
+
+
+class TransferWorkspace(Wire):
+    to: Name = Field(description="A user; who had it stays as an admin of it.")
+
+
+class Invite(Wire):
+    role: GivenRole
+    uses: Annotated[Whole, Field(ge=1, le=USES_MAX)] = 1
+    expires_seconds: float = Field(default=INVITATION_SECONDS, gt=0, le=INVITATION_SECONDS_MAX)
+
+
+class Join(Wire):
+    secret: str = Field(min_length=1, max_length=200, description="Of an invitation.")
+
+
+class AddUser(Wire):
+    name: Name
+    display_name: str = Field(default="", max_length=64)
+    admin: bool = False
+
+
+class ChangeUser(Wire):
+    admin: bool | None = None
+    disabled: bool | None = None
+
+
+class IssueToken(Wire):
+    label: str = Field(default="", max_length=100)
+    expires_seconds: float | None = Field(
+        default=TOKEN_SECONDS, gt=0, le=TOKEN_SECONDS_MAX, description="`null`: until it is revoked."
+    )
+
+
+class AddTeam(Wire):
+    name: Name
+
+
+class AuditQuery(Wire):
+    actor: str | None = Field(default=None, max_length=255)
+    action: str | None = Field(default=None, max_length=64)
+    limit: int = Field(default=100, ge=1, le=10_000, strict=False)
+
+
+class SharedQuery(Query):
+    limit: int = Field(default=100, ge=1, le=PAGE_MAX)
+    after: str = Field(default="", max_length=64, description="`next` of the page before.")
+
+
+# -- answers ---------------------------------------------------------------------------------------------------------
+
+
+class Member(Wire):
+    kind: SubjectKind
+    subject: str
+    role: Role
+    granted_by: str
+    granted_at: datetime
+
+
+class MemberList(Wire):
+    owner: str
+    mode: AccessMode
+    role: Role | None = Field(description="Of who asks.")
+    members: list[Member]
+
+
+class SharedWorkspace(Workspace):
+    role: Role = Field(description="Of who asks.")
+
+
+class SharedList(Wire):
+    workspaces: list[SharedWorkspace]
+    next: str = Field(description="`after` of the next page; empty on the last one.")
+
+
+class InvitationShown(Wire):
+    id: str
+    workspace: str
+    role: Role
+    created_by: str
+    created_at: datetime
+    expires_at: datetime
+    uses_left: int
+
+
+class InvitationMade(InvitationShown):
+    secret: str = Field(description="Shown this once.")
+
+
+class InvitationList(Wire):
+    invitations: list[InvitationShown]
+
+
+class Joined(Wire):
+    workspace: str
+    role: Role
+
+
+class UserShown(Wire):
+    name: str
+    display_name: str
+    admin: bool
+    disabled: bool
+    created_at: datetime
+
+
+class UserList(Wire):
+    users: list[UserShown]
+
+
+class TokenShown(Wire):
+    id: str
+    user: str
+    label: str
+    created_at: datetime
+    expires_at: datetime | None
+
+
+class TokenMade(TokenShown):
+    secret: str = Field(description="Shown this once.")
+
+
+class TokenList(Wire):
+    tokens: list[TokenShown]
+
+
+class TeamShown(Wire):
+    name: str
+    members: list[str]
+
+
+class TeamList(Wire):
+    teams: list[TeamShown]
+
+
+class AuditLine(Wire):
+    n: int
+    at: datetime
+    actor: str
+    action: str
+    target: str
+    result: str
+    reason: str
+    address: str
+    agent: str
+    hash: str
+
+
+class AuditList(Wire):
+    lines: list[AuditLine]

@@ -1,0 +1,69 @@
+"""`syla user`, `team`, `audit` and sharing by the command line, in processes of their own; no container."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def syla(tmp_path: Path) -> Run:
+    """(arguments, exit code expected) -> what it printed, JSON where it is some."""
+    root = tmp_path / "root"
+    root.mkdir()
+    environ = {**os.environ, "SYLA_HOME": str(tmp_path / "home")}
+
+    def run(*arguments: str, code: int = 0) -> Any:
+        command = [sys.executable, "-m", "syla_jupyter.cli.main", *arguments]
+        done = subprocess.run(command, env=environ, cwd=root, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout) if "--json" in arguments and code == 0 else done.stdout + done.stderr
+
+    return run
+
+
+def test_people_and_sharing(syla: Run, tmp_path: Path) -> None:
+    """A user with a token that is printed once, a team, a workspace shared with both, and all of it in the log."""
+    syla("user", "add", "ben", "--display-name", "Ben B")
+    assert "cannot be a name" in syla("user", "add", "Ben", code=64)
+    made = syla("user", "token", "ben", "--expires", "1h", "--json")
+    assert [row["id"] for row in syla("user", "token", "ben", "--list", "--json")] == [made["id"]]
+    syla("team", "add", "lab")
+    assert syla("team", "join", "lab", "ben", "--json")["changed"] is True
+    syla("workspace", "create", "project")
+    assert syla("workspace", "share", "project", "ben", "--permission", "write", "--json")["role"] == "editor"
+    syla("workspace", "share", "project", "lab", "--team")
+    assert "no user 'zoe'" in syla("workspace", "share", "project", "zoe", code=64)
+    members = syla("workspace", "members", "project", "--json")
+    assert members["mode"] == "members"
+    assert {(row["kind"], row["subject"], row["role"]) for row in members["members"]} == {
+        ("user", "ben", "editor"), ("team", "lab", "viewer"),
+    }  # fmt: skip
+    invited = syla("workspace", "invite", "project", "--uses", "3", "--json")
+    assert invited["uses_left"] == 3
+    assert syla("workspace", "unshare", "project", "ben", "--json")["changed"] is True
+    assert syla("workspace", "list", "--shared", "--json") == {"workspaces": []}
+    syla("workspace", "access", "project", "private")
+    assert "grants rest" in syla("workspace", "members", "project")
+    syla("user", "token", "ben", "--revoke", made["id"])
+    syla("user", "disable", "ben")
+    assert syla("user", "list", "--json")[0]["disabled"] is True
+    done = [row["action"] for row in syla("audit", "list", "--json")]
+    assert done[:2] == ["user.add", "token.issue"]
+    assert {"workspace.share", "workspace.unshare", "workspace.mode", "invitation.make", "token.revoke"} <= set(done)
+    assert f"{len(done)} lines, none changed" in syla("audit", "verify")
+    everything = b"".join(file.read_bytes() for file in (tmp_path / "home").rglob("*") if file.is_file())
+    assert made["secret"].encode() not in everything
+    assert invited["secret"].encode() not in everything
+    log = next((tmp_path / "home" / "audit").glob("*.jsonl"))
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
+    assert "missing at the end" in syla("audit", "verify", code=74)
