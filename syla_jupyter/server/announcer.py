@@ -41,13 +41,15 @@ class Announcer:
 
         self.hub.publish(record.id, record.owner, write)
 
-    def warned(self, record: WorkspaceRecord, message: str) -> None:
-        """`message`: one line for a person, what will be done, when and why."""
+    def warned(self, record: WorkspaceRecord, message: str, kind: wire.WarningKind = "policy") -> None:
+        """`message`: one line for a person, what will be done or was, when and why."""
         now = self._clock.now()
         workspace = shown.workspace(record, root=self._root, now=now)
 
         def write(id: str) -> str:
-            event = wire.WarningEvent(id=id, time=shown.time(now), workspace=workspace, message=message)
+            event = wire.WarningEvent(
+                id=id, time=shown.time(now), kind=kind, workspace=workspace, message=shown.plain(message)
+            )
             return event.model_dump_json()
 
         self.hub.publish(record.id, record.owner, write)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from ..model.record import State
 from ..workspaces.catalog import Catalog
 from ..workspaces.live import LiveWorkspace, container_path
 from ..workspaces.placement import kernel_environment
+from .announcer import Announcer
 from .contents import WorkspaceContentsManager, out_of_force
 from .doors import check_doors, close_doors
 from .housekeeping import Housekeeping, terminal_signals
@@ -39,6 +41,7 @@ from .terminal_handlers import ROUTES as TERMINAL_ROUTES
 from .terminals import WorkspaceTerminalManager
 from .thawing import ThawingWebsocketConnection
 from .websocket import TellingWebsocketConnection
+from .wire import WarningKind
 
 log = logging.getLogger("syla.server")
 KERNEL = "syla-python"
@@ -191,7 +194,14 @@ class SylaExtension(ExtensionApp):
         activity = [self._server.kernel_manager.activity, self._rest.activity]
         if self._terminals is not None:
             activity.append(terminal_signals(self._terminals, application.store().executions))
-        self._housekeeping = Housekeeping(application, activity=activity, warned=self._rest.announcer.warned)
+        announcer = self._rest.announcer
+        self._housekeeping = Housekeeping(
+            application,
+            activity=activity,
+            warned=announcer.warned,
+            disk_warned=partial(announcer.warned, kind="disk"),
+        )
+        self._server.kernel_manager.tell_end = partial(tell_end, application.registry().catalog, announcer)
         self._housekeeping.start()
 
     def _warm(self, application: app.Application) -> None:
@@ -208,6 +218,12 @@ class SylaExtension(ExtensionApp):
                     application.service.settle(registry.open(record.id))
         except SylaError as exc:
             log.warning("kernels cannot start yet: %s (`syla doctor` says more)", exc)
+
+
+def tell_end(catalog: Catalog, announcer: Announcer, id: str, message: str, kind: WarningKind) -> None:
+    """Blocks. Announce a kernel's end, unless it ended with its workspace, which was asked for."""
+    if not why_not_restart(catalog, id):
+        announcer.warned(catalog.get(id), message, kind)
 
 
 def why_not_restart(catalog: Catalog, id: str) -> str:

@@ -6,6 +6,7 @@ A workspace of another owner is as unknown as one that there is not.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -19,6 +20,7 @@ from pydantic import BaseModel
 from tornado.web import HTTPError
 
 from ..metadata.base import Query
+from ..metrics.gauges import group_usage
 from ..model.errors import BadInput, NotConfirmed, SylaError, UnknownWorkspace
 from ..model.policy import Policy
 from ..model.record import WorkspaceRecord
@@ -223,7 +225,23 @@ def list_templates(call: Call) -> Reply:
 def get_usage(call: Call) -> Reply:
     mine = call.services.application.registry().catalog.owner
     held = list(call.services.application.store().allocations())
-    return Reply(wire.Usage(mine=shown.held([a for a in held if a.owner == mine]), everybody=shown.held(held)))
+    return Reply(
+        wire.Usage(
+            mine=shown.held([a for a in held if a.owner == mine]), everybody=shown.held(held), running=_used(call, mine)
+        )
+    )
+
+
+def _used(call: Call, owner: str) -> list[wire.Used]:
+    """From the host's control groups: nothing inside is asked."""
+    application = call.services.application
+    rows = []
+    for id, live in application.registry().connected().items():
+        with contextlib.suppress(UnknownWorkspace):
+            found = group_usage(live.container.pid) if application.store().get(id).owner == owner else None
+            if found is not None:
+                rows.append(wire.Used(id=id, cpu_seconds=found[0], memory_bytes=int(found[1])))
+    return rows
 
 
 def get_health(call: Call) -> Reply:

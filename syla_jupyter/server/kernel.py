@@ -172,6 +172,13 @@ class WorkspaceKernel(ServerKernelManager):
         if change["old"] == "busy" and change["new"] == "idle":
             self.executions += 1
 
+    @observe("reason")
+    def _reason_changed(self, change: Any) -> None:
+        """Why it ended, where nobody asked for that; emptied when it starts anew."""
+        if change["new"] and self.workspace_id:
+            memory = getattr(self.provisioner, "out_of_memory", False)
+            self._all.note_end(self.workspace_id, change["new"], "memory" if memory else "kernel")
+
     @observe("last_activity")
     def _last_activity_changed(self, change: Any) -> None:
         self._all.note_activity(self, change["new"].timestamp())

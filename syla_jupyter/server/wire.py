@@ -286,9 +286,18 @@ class Held(Wire):
     memory_bytes: Bytes
 
 
+class Used(Wire):
+    """By the container of one workspace, as the host sees it."""
+
+    id: str
+    cpu_seconds: float = Field(description="Since its container's start; what it takes now is the difference of two.")
+    memory_bytes: Bytes
+
+
 class Usage(Wire):
     mine: Held
     everybody: Held
+    running: list[Used] = Field(description="Yours that this server holds: what each uses.")
 
 
 class Health(Wire):
@@ -310,6 +319,9 @@ class ErrorAnswer(Wire):
 # -- events ----------------------------------------------------------------------------------------------------------
 
 
+WarningKind = Literal["policy", "disk", "memory", "kernel"]
+
+
 class HelloEvent(Wire):
     """The first line: from here on nothing is missed. `reset`: events before are not kept, so read the list again."""
 
@@ -328,11 +340,15 @@ class ChangeEvent(Wire):
 
 
 class WarningEvent(Wire):
-    """Its policy, or its disk, ends something soon."""
+    """Something that somebody should look at."""
 
     event: Literal["warning"] = "warning"
     id: str
     time: datetime
+    kind: WarningKind = Field(
+        description="policy: it ends something soon; disk: nearly full; memory: a kernel passed the limit and was "
+        "stopped; kernel: one ended by itself."
+    )
     workspace: Workspace
     message: str
 

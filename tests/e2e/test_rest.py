@@ -189,6 +189,10 @@ def test_the_rest(client: Client) -> None:
     assert templates["python"]["is_default"] is True
     usage = client.ok("GET", "usage")
     assert usage["mine"] == usage["everybody"]
+    running = {row["id"]: row for row in usage["running"]}
+    default = running[client.ok("GET", "workspaces/default")["id"]]
+    assert default["memory_bytes"] > 1 << 20
+    assert default["cpu_seconds"] > 0
     assert client.ok("GET", "openapi.json")["servers"] == [{"url": "/syla/v1"}]
 
 

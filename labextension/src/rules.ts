@@ -1,0 +1,137 @@
+/** Decisions on workspaces, pure: which one a path belongs to, in which order, what matches, what a verb loses. */
+import { TranslationBundle } from '@jupyterlab/translation';
+
+import { IWorkspace } from './api';
+import { duration, size } from './format';
+
+export type Shown = 'all' | 'active' | 'suspended' | 'archived';
+
+/** The registered one at or above the path, else the default one. */
+export function workspaceOf(
+  path: string,
+  workspaces: ReadonlyArray<IWorkspace>
+): IWorkspace | undefined {
+  const place = path.replace(/^\/+|\/+$/g, '');
+  let found: IWorkspace | undefined;
+  for (const workspace of workspaces) {
+    const root = workspace.path;
+    if (root === null || workspace.state === 'archived') {
+      continue;
+    }
+    if (root === '' || place === root || place.startsWith(`${root}/`)) {
+      if (!found || root.length > (found.path ?? '').length) {
+        found = workspace;
+      }
+    }
+  }
+  // `workspaces/` is masked in the default one: what is there and registered to nobody is in no workspace.
+  return found?.path === '' && /^workspaces(\/|$)/.test(place)
+    ? undefined
+    : found;
+}
+
+export function byName(a: IWorkspace, b: IWorkspace): number {
+  return a.is_default !== b.is_default
+    ? Number(b.is_default) - Number(a.is_default)
+    : a.name.localeCompare(b.name);
+}
+
+/** `words`: each must occur in name, type, template, owner or state. */
+export function matching(
+  workspaces: ReadonlyArray<IWorkspace>,
+  words: string,
+  shown: Shown
+): IWorkspace[] {
+  const wanted = words.toLocaleLowerCase().split(/\s+/).filter(Boolean);
+  return workspaces.filter(one => {
+    if (shown === 'active' && one.state !== 'active') {
+      return false;
+    }
+    if (
+      shown === 'suspended' &&
+      !['suspended', 'created'].includes(one.state)
+    ) {
+      return false;
+    }
+    if (shown === 'archived' && one.state !== 'archived') {
+      return false;
+    }
+    const text = [one.name, one.type, one.template, one.owner, one.state]
+      .join('\n')
+      .toLocaleLowerCase();
+    return wanted.every(word => text.includes(word));
+  });
+}
+
+/** A free name to begin with. */
+export function freeName(
+  workspaces: ReadonlyArray<IWorkspace>,
+  base: string
+): string {
+  const taken = new Set(workspaces.map(one => one.name.toLocaleLowerCase()));
+  let number = 1;
+  while (taken.has(`${base}-${number}`.toLocaleLowerCase())) {
+    number += 1;
+  }
+  return `${base}-${number}`;
+}
+
+/** What `touch` is asked for, so that the deadline comes so much later than it would. */
+export function extension(
+  workspace: IWorkspace,
+  moreSeconds: number,
+  now: number
+): number {
+  const at = workspace.next.at ? Date.parse(workspace.next.at) : now;
+  return Math.max(0, (at - now) / 1000) + moreSeconds;
+}
+
+/** Of versions such as `0.1.0`; what is no version is not older. */
+export function isOlder(version: string, than: string): boolean {
+  const numbers = (text: string): number[] => text.split('.').map(Number);
+  const [a, b] = [numbers(version), numbers(than)];
+  for (let place = 0; place < 2; place += 1) {
+    if (a[place] !== b[place]) {
+      return a[place] < b[place];
+    }
+  }
+  return false;
+}
+
+/** What is lost, and what stays: lines for the confirmation. */
+export function losses(
+  workspace: IWorkspace,
+  verb: 'stop' | 'archive' | 'delete',
+  trans: TranslationBundle
+): string[] {
+  const lines: string[] = [];
+  if (workspace.execution) {
+    lines.push(
+      trans.__(
+        'Lost: the variables of its kernels, and what runs in terminals.'
+      )
+    );
+  }
+  if (verb === 'delete') {
+    lines.push(
+      trans.__(
+        'Lost for good: its files, installed packages and history (%1).',
+        size(workspace.disk_bytes)
+      )
+    );
+  } else {
+    lines.push(trans.__('Kept: its files, installed packages and history.'));
+  }
+  if (verb === 'archive') {
+    const kept = workspace.policy.retention_seconds;
+    lines.push(
+      kept === null
+        ? trans.__('An archived workspace stays until somebody deletes it.')
+        : trans.__(
+            'An archived workspace is deleted for good after %1.',
+            duration(kept, trans)
+          )
+    );
+  }
+  return lines;
+}
