@@ -54,6 +54,9 @@ class Opened:
 
 
 class Server:
+    answered_ms: float
+    """When its first answer had come."""
+
     def __init__(self, url: str, token: str) -> None:
         self._url, self._token = url, token
         self._http = AsyncHTTPClient(force_instance=True, max_clients=CONNECTIONS_MAX)
@@ -106,12 +109,15 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serving(lab: Path, environ: Mapping[str, str], *, plain: bool = False) -> AsyncIterator[Server]:
+async def serving(
+    lab: Path, environ: Mapping[str, str], *, plain: bool = False, root: Path | None = None, leave: bool = False
+) -> AsyncIterator[Server]:
     """A server with the installed extensions, on a free port, with an empty directory as its root.
 
-    `plain`: without ours, which lets no kernel run outside of a workspace; for the baselines.
+    `plain`: without ours, which lets no kernel run outside of a workspace; for the baselines. `leave`: its sessions go
+    on when it ends, for the next one at the same `root`.
     """
-    process, token, log = _launch(lab, environ, plain)
+    process, token, log = _launch(lab, environ, plain, root)
     server: Server | None = None
     try:
         record = lab / "runtime" / f"jpserver-{process.pid}.json"
@@ -120,6 +126,7 @@ async def serving(lab: Path, environ: Mapping[str, str], *, plain: bool = False)
             raise RuntimeError(f"Jupyter Server ended: {_tail(log)}")
         server = Server(json.loads(record.read_text())["url"], token)
         specs = (await _answer(server, process))["kernelspecs"]
+        server.answered_ms = now_ms()
         if plain != (NOOP_KERNEL in specs):
             raise RuntimeError(f"the {'plain' if plain else 'Syla'} server offers {', '.join(specs)}")
         yield server
@@ -129,7 +136,7 @@ async def serving(lab: Path, environ: Mapping[str, str], *, plain: bool = False)
     finally:
         if server is not None:
             try:
-                if process.poll() is None:
+                if process.poll() is None and not leave:
                     with contextlib.suppress(OSError):  # it never listened
                         await server.close_all()
             finally:
@@ -154,12 +161,14 @@ async def _answer(server: Server, process: subprocess.Popen[bytes]) -> Any:
         await asyncio.sleep(0.05)
 
 
-def _launch(lab: Path, environ: Mapping[str, str], plain: bool) -> tuple[subprocess.Popen[bytes], str, Path]:
+def _launch(
+    lab: Path, environ: Mapping[str, str], plain: bool, root: Path | None
+) -> tuple[subprocess.Popen[bytes], str, Path]:
     """(process, token, log file)"""
     token = secrets.token_hex(16)
     name = f"server-{secrets.token_hex(4)}"
-    root, log = lab / "work" / name, lab / f"{name}.log"
-    root.mkdir()
+    root, log = root or lab / "work" / name, lab / f"{name}.log"
+    root.mkdir(exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "jupyter_server", "--allow-root", "--ServerApp.open_browser=False",

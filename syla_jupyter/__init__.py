@@ -6,7 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import AsyncSyla, Syla
+    from .api import Syla
+    from .api_async import AsyncSyla
 
 __version__ = "0.1.0"
 __all__ = ["AsyncSyla", "Syla", "__version__"]
@@ -14,8 +15,10 @@ __all__ = ["AsyncSyla", "Syla", "__version__"]
 
 def __getattr__(name: str) -> Any:
     """The Python API is imported when it is asked for: Jupyter imports this package at every start."""
-    if name in ("AsyncSyla", "Syla"):
-        return getattr(importlib.import_module(".api", __name__), name)
+    if name == "Syla":
+        return importlib.import_module(".api", __name__).Syla
+    if name == "AsyncSyla":
+        return importlib.import_module(".api_async", __name__).AsyncSyla
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -6,7 +6,7 @@
         project.suspend()                          # frozen, with all variables
         print(project.execute("a + 1").result)     # resumed by being used
 
-`AsyncSyla` and `AsyncWorkspace` have the same verbs as coroutines; they run in threads.
+`api_async` has the same verbs as coroutines.
 
 An installation of its own beside whatever else runs in this process: leaving the block lets go of the containers, which
 live on. Errors are `syla_jupyter.model.errors`.
@@ -14,28 +14,31 @@ live on. Errors are `syla_jupyter.model.errors`.
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import enum
-import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import BinaryIO, TypeVar
 
 from . import app
 from .config import load_settings
 from .metadata.base import Page, Query
-from .model.errors import BadInput
+from .model.errors import BadInput, UnknownWorkspace
 from .model.policy import Policy
 from .model.record import WorkspaceRecord
+from .model.retention import Retention
+from .model.snapshot import PruneReport, RepairReport, VerifyReport, Version
 from .model.workspace import Limits, Network, WorkspaceType
 from .workspaces import commands, repl
 from .workspaces.execution import Execution, OnMessage, execute
 from .workspaces.inspection import Package, Variable, packages, variables
 from .workspaces.live import LiveWorkspace
 from .workspaces.policies import Due, due_action
+from .workspaces.rewinding import Rewound
+from .workspaces.vault import QUIET, Watch
+from .workspaces.versions import Differences, Taken
 
 TIMEOUT_SECONDS = 60.0
 OUTPUT_BYTES = 16 << 20
@@ -134,14 +137,15 @@ class Workspace:
         return level
 
     def suspend(self, *, stop: bool = False, execution: str | None = None) -> None:
-        """Freeze it; with `stop` end its container, and its variables with it."""
+        """Freeze it; with `stop` end its container, its variables saved for its next kernels."""
         self.record = self._registry.suspend(self.id, stop=stop, execution=execution)
 
-    def archive(self, *, execution: str | None = None) -> None:
-        self.record = self._registry.archive(self.id, execution=execution)
+    def archive(self, *, execution: str | None = None, watch: Watch = QUIET) -> None:
+        """Save it in the object store and free this machine."""
+        self.record = self._registry.archive(self.id, execution=execution, watch=watch)
 
-    def recover(self) -> None:
-        self.record = self._registry.recover(self.id)
+    def recover(self, *, watch: Watch = QUIET) -> None:
+        self.record = self._registry.recover(self.id, watch=watch)
 
     def delete(self, *, execution: str | None = None, confirmed: bool = False) -> None:
         """For good; one that is not archived only when `confirmed`."""
@@ -158,6 +162,66 @@ class Workspace:
         self.record = self._registry.change(
             self.id, limits=limits, policy=policy, labels=labels, version=self.record.version
         )
+
+    # -- versions --------------------------------------------------------------------------------------------------
+
+    def snapshot(
+        self, message: str = "", *, tags: Sequence[str] = (), if_changed: bool = False, watch: Watch = QUIET
+    ) -> Taken:
+        """Save files, packages and variables as they are now."""
+        taken = self._application.versions().take(
+            self.id, author=self.record.owner, message=message, tags=tags, if_changed=if_changed, watch=watch
+        )
+        self.refresh()
+        return taken
+
+    def snapshots(self) -> list[Version]:
+        """Oldest first."""
+        return self._application.versions().all(self.id)
+
+    def diff(self, a: int, b: int) -> Differences:
+        """What changed from version `a` to version `b`."""
+        return self._application.versions().diff(self.id, a, b)
+
+    def restore(self, number: int, *, paths: Sequence[str] = (), watch: Watch = QUIET) -> Rewound:
+        """Go back to a version after saving what is overwritten; a whole one ends the container."""
+        rewound = self._application.versions().restore(
+            self.id, number, author=self.record.owner, paths=paths, watch=watch
+        )
+        self.record = rewound.record
+        return rewound
+
+    def tag(self, number: int, *tags: str) -> Version:
+        """Instead of the tags that it has; a tagged version is kept by every rule."""
+        return self._application.versions().tag(self.id, number, tags)
+
+    def delete_snapshots(self, *numbers: int) -> None:
+        """For good; `prune` frees their space."""
+        self._application.versions().delete(self.id, numbers)
+
+    def prune(self, rules: Retention | None = None, *, dry_run: bool = False) -> PruneReport:
+        """Free what no version needs; with rules, let go of those that none of them keeps first."""
+        return self._application.versions().prune(self.id, rules, dry_run=dry_run)
+
+    def verify(self, *, data: bool | float = False, watch: Watch = QUIET) -> VerifyReport:
+        """By the index, or with a part (0 to 1) or all (True) of the data read and checked."""
+        return self._application.versions().verify(self.id, data=data, watch=watch)
+
+    def repair(self) -> RepairReport:
+        """Save what can be saved of damaged versions."""
+        return self._application.versions().repair(self.id)
+
+    def clone(self, name: str, *, version: int | None = None, watch: Watch = QUIET) -> Workspace:
+        """A workspace beside this one that is as this one is now, or was in a version."""
+        root = self.files.parent.parent
+        made = self._application.copies().clone(
+            self.id, name, root=root, author=self.record.owner, number=version, watch=watch
+        )
+        return Workspace(self._application, made.record)
+
+    def export(self, out: BinaryIO, *, version: int | None = None, watch: Watch = QUIET) -> Version:
+        """As one file, not encrypted, for `Syla.receive`."""
+        return self._application.copies().export(self.id, out, author=self.record.owner, number=version, watch=watch)
 
     def _open(self) -> LiveWorkspace:
         return self._registry.open(self.id)
@@ -220,6 +284,23 @@ class Syla:
         """`UnknownWorkspace` where there is none."""
         return Workspace(self._application, self._application.registry().catalog.get(name_or_id))
 
+    def receive(self, source: BinaryIO, name: str | None = None, *, watch: Watch = QUIET) -> Workspace:
+        """A workspace from a file that `Workspace.export` wrote; the file may be anybody's."""
+        application = self._application
+        made = application.copies().receive(
+            source, root=self._root, author=application.registry().catalog.owner, name=name, watch=watch
+        )
+        return Workspace(application, made.record)
+
+    def recover(self, name_or_id: str, *, confirmed: bool = False, watch: Watch = QUIET) -> Workspace:
+        """An archived workspace of here, or of any installation with the same store and master key."""
+        application = self._application
+        try:
+            record = application.registry().catalog.get(name_or_id)
+        except UnknownWorkspace:
+            record = application.copies().adopt(name_or_id, root=self._root, confirmed=confirmed)
+        return Workspace(application, application.registry().recover(record.id, watch=watch))
+
     def default(self) -> Workspace:
         """The default workspace of the root, made when it is not there."""
         settings = self._application.settings
@@ -229,89 +310,6 @@ class Syla:
     def list(self, query: Query | None = None) -> Page:
         """A page of records, of all owners unless the query names one; `Page.next` goes into the next query."""
         return self._application.registry().catalog.list(query or Query())
-
-
-class AsyncWorkspace:
-    """The verbs of `Workspace` as coroutines; `sync` is the workspace itself."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self.sync = workspace
-
-    @property
-    def record(self) -> WorkspaceRecord:
-        return self.sync.record
-
-    @property
-    def name(self) -> str:
-        return self.sync.name
-
-    async def refresh(self) -> WorkspaceRecord:
-        return await asyncio.to_thread(self.sync.refresh)
-
-    async def due(self) -> Due:
-        return await asyncio.to_thread(self.sync.due)
-
-    async def execute(self, code: str, **how: Any) -> Execution:
-        return await asyncio.to_thread(self.sync.execute, code, **how)
-
-    async def run(self, argv: Sequence[str], **how: Any) -> commands.Captured:
-        return await asyncio.to_thread(self.sync.run, argv, **how)
-
-    async def variables(self) -> list[Variable]:
-        return await asyncio.to_thread(self.sync.variables)
-
-    async def packages(self) -> list[Package]:
-        return await asyncio.to_thread(self.sync.packages)
-
-    async def resume(self) -> str:
-        return await asyncio.to_thread(self.sync.resume)
-
-    async def suspend(self, **how: Any) -> None:
-        await asyncio.to_thread(self.sync.suspend, **how)
-
-    async def archive(self, **how: Any) -> None:
-        await asyncio.to_thread(self.sync.archive, **how)
-
-    async def recover(self) -> None:
-        await asyncio.to_thread(self.sync.recover)
-
-    async def delete(self, **how: Any) -> None:
-        await asyncio.to_thread(self.sync.delete, **how)
-
-    async def touch(self, seconds: float) -> None:
-        await asyncio.to_thread(self.sync.touch, seconds)
-
-    async def change(self, **what: Any) -> None:
-        await asyncio.to_thread(self.sync.change, **what)
-
-
-class AsyncSyla:
-    """A `Syla` whose verbs are coroutines; `async with AsyncSyla() as syla`."""
-
-    def __init__(self, root: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None) -> None:
-        self._make = functools.partial(Syla, root, environ)
-        self.sync: Syla
-
-    async def __aenter__(self) -> AsyncSyla:
-        self.sync = await asyncio.to_thread(self._make)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.sync.close)
-
-    async def create(self, name: str, **described: Any) -> AsyncWorkspace:
-        return AsyncWorkspace(await asyncio.to_thread(self.sync.create, name, **described))
-
-    async def get(self, name_or_id: str) -> AsyncWorkspace:
-        return AsyncWorkspace(await asyncio.to_thread(self.sync.get, name_or_id))
-
-    async def default(self) -> AsyncWorkspace:
-        return AsyncWorkspace(await asyncio.to_thread(self.sync.default))
-
-    async def list(self, query: Query | None = None) -> Page:
-        return await asyncio.to_thread(self.sync.list, query)
 
 
 def _one_of(field: str, kind: builtins.type[E], value: str) -> E:

@@ -8,13 +8,15 @@ connections are not its own.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import getpass
 import os
+import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -32,14 +34,20 @@ from .runtimes.portable_python import publish_python
 from .runtimes.rundir import bound
 from .runtimes.templates import Templates
 from .workspaces.catalog import Catalog
+from .workspaces.copies import Copies
 from .workspaces.places import Places
 from .workspaces.pool import Pool
 from .workspaces.registry import Registry
 from .workspaces.service import WorkspaceService
+from .workspaces.vault import Vault
+from .workspaces.versions import Versions
 
 if TYPE_CHECKING:
     from .metadata.base import WorkspaceStore
+    from .objects.base import ObjectStore
+    from .objects.metered import Observe, Request
     from .runtimes.images import Images
+    from .snapshots.keys import MasterKey
 
 CONTAINER_USER = User(1000, 1000)  # of the image; used where the host's user is root
 T = TypeVar("T")
@@ -58,6 +66,12 @@ class Application:
     store: Callable[[], WorkspaceStore]
     """Opened at the first call: an ephemeral workspace needs no database."""
     registry: Callable[[], Registry]
+    vault: Callable[[], Vault]
+    """Opened at the first call: it needs the object store's libraries."""
+    versions: Callable[[], Versions]
+    copies: Callable[[], Copies]
+    object_listeners: list[Observe]
+    """Told of each request to the object stores, attempts counted; they raise nothing."""
 
     def images(self) -> Images:
         """Imported when asked for: it needs the engine's SDK, which a start from the pool does not."""
@@ -162,6 +176,8 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
         kept=lambda: store().executions().keys(),
     )
     places = Places(settings.data_dir)
+    heard: list[Observe] = []
+    vault = once(lambda: open_vault(settings, environ, places, templates, owner=(user, mount_via), heard=heard))
     registry = once(
         lambda: Registry(
             catalog=Catalog(store=store(), places=places, settings=settings, clock=clock, owner=owner),
@@ -171,9 +187,23 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
             settings=settings,
             places=places,
             clock=clock,
+            vault=vault,
         )
     )
-    return Application(settings, environ, clock, runtime, templates, pool, service, store, registry)
+    versions = once(lambda: Versions(registry=registry(), store=store(), vault=vault, settings=settings, clock=clock))
+    copies = once(
+        lambda: Copies(
+            registry=registry(),
+            store=store(),
+            versions=versions(),
+            vault=vault,
+            clock=clock,
+            check_template=templates.get,
+        )
+    )
+    return Application(
+        settings, environ, clock, runtime, templates, pool, service, store, registry, vault, versions, copies, heard
+    )
 
 
 def open_store(settings: Settings) -> WorkspaceStore:
@@ -181,6 +211,81 @@ def open_store(settings: Settings) -> WorkspaceStore:
 
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     return open_sql(settings.database_url or settings.data_dir / "workspaces.db")
+
+
+def open_vault(
+    settings: Settings,
+    environ: Mapping[str, str],
+    places: Places,
+    templates: Templates,
+    *,
+    owner: tuple[User, MountVia],
+    heard: Sequence[Observe],
+) -> Vault:
+    """The object stores that the settings name, with the key that is in force. `BadInput`, `KeyRefused`."""
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    user, mount_via = owner
+    backup = settings.backup_store
+
+    def observe(request: Request) -> None:
+        for listener in heard:
+            listener(request)
+
+    return Vault(
+        objects=open_objects(settings.snapshot_store or str(settings.data_dir / "objects"), "snapshot_store", observe),
+        backup=open_objects(backup, "backup_store", observe) if backup else None,
+        master=open_master_key(settings, environ),
+        places=places,
+        clock=SystemClock(),
+        installation=installation_id(settings.data_dir),
+        # Attached directories have the container's user and root change places; named ones have plain ids.
+        owner=(0, 0) if mount_via is MountVia.ATTACH else (user.uid, user.gid),
+        image_of=lambda template: image_reference(templates.get(template)),
+    )
+
+
+def open_objects(address: str, field: str, observe: Observe) -> ObjectStore:
+    """A directory, or a bucket with requests repeated; `address` as `objects.address` describes it."""
+    from .objects.address import parse
+    from .objects.local import LocalObjects
+    from .objects.metered import MeteredObjects
+
+    place = parse(address, field=field)
+    if isinstance(place, Path):
+        return MeteredObjects(LocalObjects(place), observe)
+    from .objects.retry import RetryingObjects
+    from .objects.s3 import S3Objects
+
+    return RetryingObjects(MeteredObjects(S3Objects(place), observe))
+
+
+def open_master_key(settings: Settings, environ: Mapping[str, str]) -> MasterKey:
+    """`KeyRefused` when it is not there; only the file in the data directory is made."""
+    from .snapshots.keys import KMS, MasterKey
+
+    source = settings.master_key
+    if source == "environment":
+        return MasterKey.from_environment(environ.get("SYLA_MASTER_KEY", ""))
+    if source.startswith("kms:"):
+        import boto3
+
+        return KMS(boto3.client("kms"), source.removeprefix("kms:"))
+    if source:
+        return MasterKey.from_file(Path(source).expanduser())
+    return MasterKey.from_file(settings.data_dir / "master.key", create=True)
+
+
+def installation_id(data_dir: Path) -> str:
+    """16 hexadecimal digits, made at the first call; the same for all processes on a data directory."""
+    file = data_dir / "installation"
+    with contextlib.suppress(FileExistsError):
+        with file.with_name(f"installation.{secrets.token_hex(4)}").open("x") as made:
+            made.write(secrets.token_hex(8))
+        try:
+            os.link(made.name, file)
+        finally:
+            os.unlink(made.name)
+    return file.read_text().strip()
 
 
 def once(make: Callable[[], T]) -> Callable[[], T]:

@@ -19,6 +19,7 @@ from traitlets.config import Config, Configurable
 
 from .model.errors import BadInput
 from .model.quota import Quotas
+from .model.retention import Retention
 from .model.settings import PoolSettings, Settings
 from .model.workspace import DEFAULT_LIMITS, Limits
 
@@ -89,6 +90,25 @@ class Syla(Configurable):
     disk_floor = Unicode(
         "1g", help="Space of the host's disk that stays free: below it nothing starts, and what writes is suspended."
     ).tag(config=True)
+    snapshot_store = Unicode(
+        "",
+        help="Where snapshots and archived workspaces are: a directory, or 's3://bucket/prefix' with options behind "
+        "'?' such as endpoint_url=https://…. Empty: `objects` in the data directory. Environment: SYLA_STORE.",
+    ).tag(config=True)
+    backup_store = Unicode(
+        "", help="A second store that gets a copy of every snapshot. Empty: none. Environment: SYLA_BACKUP_STORE."
+    ).tag(config=True)
+    master_key = Unicode(
+        "",
+        help="What encrypts the keys of snapshots: the path of a file with 64 hexadecimal digits, 'environment' "
+        "(SYLA_MASTER_KEY), or 'kms:<key id>'. Empty: the environment where it has one, else `master.key` in the data "
+        "directory, made at the first use. Without it no snapshot can be read: keep a copy.",
+    ).tag(config=True)
+    keep_last = Integer(10, help="Newest automatic snapshots of a workspace that are kept.").tag(config=True)
+    keep_hourly = Integer(24, help="Hours of which the newest automatic snapshot is kept.").tag(config=True)
+    keep_daily = Integer(7, help="The same, of days.").tag(config=True)
+    keep_weekly = Integer(5, help="The same, of weeks.").tag(config=True)
+    keep_monthly = Integer(12, help="The same, of months.").tag(config=True)
 
 
 def _limits(memory: str, cpus: str) -> dict[Any, Limits]:
@@ -154,6 +174,16 @@ def load_settings(config: Config | None, environ: Mapping[str, str]) -> Settings
             memory_overcommit=traits.memory_overcommit,
             memory_reserve_bytes=parse_bytes("memory_reserve", traits.memory_reserve),
             disk_floor_bytes=parse_bytes("disk_floor", traits.disk_floor),
+            snapshot_store=environ.get("SYLA_STORE") or traits.snapshot_store,
+            backup_store=environ.get("SYLA_BACKUP_STORE") or traits.backup_store,
+            master_key=traits.master_key or ("environment" if environ.get("SYLA_MASTER_KEY") else ""),
+            retention=Retention(
+                last=traits.keep_last,
+                hourly=traits.keep_hourly,
+                daily=traits.keep_daily,
+                weekly=traits.keep_weekly,
+                monthly=traits.keep_monthly,
+            ),
         )
     except (TraitError, ValueError) as exc:
         raise BadInput("configuration", str(exc)) from exc

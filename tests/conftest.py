@@ -22,6 +22,7 @@ from syla_jupyter.runtimes.docker_errors import translate
 
 from .installation import Installation
 from .lab import Lab, running_lab
+from .seaweed import NoSeaweed, Seaweed, running_seaweed
 
 DESCRIBED: pytest.StashKey[list[Any]] = pytest.StashKey()
 """Whatever has a `describe()` for the report of a failed test."""
@@ -76,6 +77,16 @@ def engine() -> Iterator[Any]:
         pytest.fail(f"tests with containers need a Docker engine: {translate(exc, doing='run tests')}", pytrace=False)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[Seaweed]:
+    """A real S3 server: `seaweed.make_bucket(name)` gives an address."""
+    try:
+        with running_seaweed() as server:
+            yield server
+    except NoSeaweed as exc:
+        pytest.skip(str(exc))
 
 
 @pytest.fixture(scope="session")

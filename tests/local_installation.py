@@ -23,14 +23,20 @@ from syla_jupyter.model.runtime import User
 from syla_jupyter.model.settings import Settings
 from syla_jupyter.model.template import Template
 from syla_jupyter.model.workspace import GIB
+from syla_jupyter.objects.base import ObjectStore
+from syla_jupyter.objects.local import LocalObjects
 from syla_jupyter.runtimes.base import Runtime
+from syla_jupyter.snapshots.keys import MasterKey
 from syla_jupyter.testing.fake_runtime import FakeRuntime
 from syla_jupyter.workspaces.capacity import Admission
 from syla_jupyter.workspaces.catalog import Catalog
+from syla_jupyter.workspaces.copies import Copies
 from syla_jupyter.workspaces.places import Places
 from syla_jupyter.workspaces.pool import Pool
 from syla_jupyter.workspaces.registry import Registry
 from syla_jupyter.workspaces.service import WorkspaceService
+from syla_jupyter.workspaces.vault import Vault
+from syla_jupyter.workspaces.versions import Versions
 
 PLENTY = Admission(Capacity(cpus=1000, memory_bytes=10_000 * GIB), Quotas())
 
@@ -49,6 +55,9 @@ class Local:
     containers: WorkspaceService
     places: Places
     registry: Registry
+    vault: Vault
+    versions: Versions
+    copies: Copies
 
     @property
     def root(self) -> Path:
@@ -58,7 +67,36 @@ class Local:
         return self.registry.create(name, root=self.root, **described)
 
 
-def connect(settings: Settings, clock: Clock, runtime: Runtime, store: WorkspaceStore, admission: Admission) -> Local:
+def open_vault(
+    settings: Settings,
+    clock: Clock,
+    places: Places,
+    objects: ObjectStore | None = None,
+    backup: ObjectStore | None = None,
+) -> Vault:
+    """`objects`: None: the installation's own directory. The master key is beside the store, so who shares one has both."""
+    directory = Path(settings.snapshot_store or settings.data_dir / "objects")
+    return Vault(
+        objects=objects or LocalObjects(directory),
+        backup=backup,
+        master=MasterKey.from_file(directory.with_name("master.key"), create=True),
+        places=places,
+        clock=clock,
+        installation=str(settings.data_dir),
+        owner=None,
+        image_of=lambda template: "any:1",
+    )
+
+
+def connect(
+    settings: Settings,
+    clock: Clock,
+    runtime: Runtime,
+    store: WorkspaceStore,
+    admission: Admission,
+    objects: ObjectStore | None = None,
+    backup: ObjectStore | None = None,
+) -> Local:
     """One server's (or client's) part of the installation in `settings.data_dir`."""
     service = WorkspaceService(
         settings=settings,
@@ -73,6 +111,7 @@ def connect(settings: Settings, clock: Clock, runtime: Runtime, store: Workspace
         kept=lambda: store.executions().keys(),
     )
     places = Places(settings.data_dir)
+    vault = open_vault(settings, clock, places, objects, backup)
     registry = Registry(
         catalog=Catalog(store=store, places=places, settings=settings, clock=clock, owner="ann"),
         store=store,
@@ -82,12 +121,24 @@ def connect(settings: Settings, clock: Clock, runtime: Runtime, store: Workspace
         places=places,
         clock=clock,
         admission=admission,
+        vault=lambda: vault,
     )
-    return Local(settings, clock, runtime, store, service, places, registry)  # type: ignore[arg-type]
+    versions = Versions(registry=registry, store=store, vault=lambda: vault, settings=settings, clock=clock)
+    copies = Copies(
+        registry=registry, store=store, versions=versions, vault=lambda: vault, clock=clock, check_template=str
+    )
+    return Local(settings, clock, runtime, store, service, places, registry, vault, versions, copies)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager
-def local_installation(clock: Clock, *, admission: Admission = PLENTY, **settings: Any) -> Iterator[Local]:
+def local_installation(
+    clock: Clock,
+    *,
+    admission: Admission = PLENTY,
+    objects: ObjectStore | None = None,
+    backup: ObjectStore | None = None,
+    **settings: Any,
+) -> Iterator[Local]:
     """A fresh one; nothing of it is left afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="sl", dir="/tmp"))  # short: sockets are below
     given = Settings(data_dir=directory / "data", run_dir=directory / "r", disk_floor_bytes=0)
@@ -95,7 +146,7 @@ def local_installation(clock: Clock, *, admission: Admission = PLENTY, **setting
     runtime = FakeRuntime(directory / "engine", environ=os.environ)
     (directory / "data" / "root").mkdir(parents=True)
     store = open_store(directory / "data" / "workspaces.db")
-    local = connect(given, clock, runtime, store, admission)
+    local = connect(given, clock, runtime, store, admission, objects, backup)
     try:
         yield local
     finally:

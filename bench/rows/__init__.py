@@ -1,7 +1,22 @@
 """The rows, in the order of the table."""
 
 from ..model import Row
-from . import command, engine, execution, memory, metadata, rest, restart, start
+from . import (
+    adoption,
+    command,
+    engine,
+    execution,
+    janitor,
+    memory,
+    metadata,
+    rest,
+    rest_list,
+    restart,
+    snapshots,
+    start,
+    suspend,
+    variables,
+)
 
 ROWS: tuple[Row, ...] = (
     start.WARM,
@@ -17,4 +32,16 @@ ROWS: tuple[Row, ...] = (
     command.EXEC,
     metadata.PAGE,
     metadata.SWEEP,
+    suspend.SUSPEND,
+    suspend.FROZEN,
+    suspend.STOPPED,
+    rest_list.LIST,
+    janitor.SWEEP,
+    adoption.ADOPTION,
+    engine.MINUTE,
+    variables.PAUSE,
+    variables.SAVE,
+    variables.LOAD,
+    variables.UNCHANGED,
+    *snapshots.ROWS,
 )

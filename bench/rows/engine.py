@@ -1,6 +1,9 @@
 """Calls to the engine that a server with two idle kernels makes.
 
 The server's engine is `proxy`, which counts. It is idle once no call has come for a while; then the time begins.
+
+A minute of the janitor is a row of its own: with a frozen workspace besides, and after the first sweep, which tidies up
+once.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from ..proxy import Recorder, recording
 from ..server import serving
 
 SECONDS, QUICK_SECONDS = 30.0, 10.0
+SWEEP_SECONDS = 62.0
 SETTLED = 3.0  # seconds without a call
 SETTLE_LIMIT = 20.0
 
@@ -41,6 +45,32 @@ async def _count(bench: Bench, kernel: str) -> tuple[float, list[str]]:
             for one in opened:
                 await one.reply_to("1+1")  # they lived all the time
     return float(len(calls)), calls
+
+
+async def _minute(bench: Bench) -> Outcome:
+    """Counted from after the first sweep to after the second."""
+    path = bench.lab / "engine-minute.sock"
+    async with recording(path) as engine:
+        environ = {**os.environ, "DOCKER_HOST": f"unix://{path}"}
+        async with serving(bench.lab, environ) as server:
+            opened = [(await server.start_to_reply(SYLA))[1] for _ in range(2)]
+            await server.call("POST", "syla/v1/workspaces", {"name": "bench-frozen"})
+            await server.call("POST", "syla/v1/workspaces/bench-frozen/resume", {})
+            await server.call("POST", "syla/v1/workspaces/bench-frozen/suspend", {})
+            await asyncio.sleep(SWEEP_SECONDS)  # no sample: to have the first sweep behind us
+            await _settled(engine)
+            before = len(engine.requests)
+            await asyncio.sleep(SWEEP_SECONDS)  # the minute itself
+            calls = engine.requests[before:]
+            if not before:
+                raise RuntimeError("starting kernels made no call: the proxy sees nothing")
+            for one in opened:
+                await one.reply_to("1+1")  # they lived all the time
+            frozen = await server.call("GET", "syla/v1/workspaces/bench-frozen")
+            if not frozen["frozen"]:
+                raise RuntimeError(f"the workspace did not stay frozen: {frozen['reason']}")
+            await server.call("DELETE", "syla/v1/workspaces/bench-frozen?force=true&confirm=bench-frozen")
+    return Outcome({OURS: [float(len(calls))]}, extra={"calls": dict(Counter(calls)), "seconds": SWEEP_SECONDS})
 
 
 async def _settled(engine: Recorder) -> None:
@@ -76,6 +106,14 @@ IDLE = Row(
     "calls to Docker by a server with two idle kernels",
     "calls",
     _idle,
+    Target("0", lambda m, _: m[OURS] == 0),
+    baseline=GATEWAY,
+)
+MINUTE = Row(
+    "engine_idle",
+    "calls to Docker in an idle minute, the janitor's sweep in it",
+    "calls",
+    _minute,
     Target("0", lambda m, _: m[OURS] == 0),
     baseline=GATEWAY,
 )

@@ -137,7 +137,7 @@ def fill(database: str | Path, rows: Sequence[WorkspaceRecord]) -> SqlStore:
     store = open_store(database)
     engine = make_engine(database)
     with engine.connect().execution_options(**{WRITES: True}) as conn, conn.begin():
-        for some in _batched(rows):
+        for some in batched(rows):
             conn.execute(insert(workspace), [to_row(row) for row in some])
             looks = [{"workspace_id": r.id, "version": r.version, "next_look": NOW + 60} for r in some]
             conn.execute(insert(workspace_look), looks)
@@ -147,7 +147,7 @@ def fill(database: str | Path, rows: Sequence[WorkspaceRecord]) -> SqlStore:
     return store
 
 
-def _batched(rows: Sequence[WorkspaceRecord]) -> Iterator[Sequence[WorkspaceRecord]]:
+def batched(rows: Sequence[WorkspaceRecord]) -> Iterator[Sequence[WorkspaceRecord]]:
     for begin in range(0, len(rows), BATCH):
         yield rows[begin : begin + BATCH]
 
@@ -207,7 +207,7 @@ async def _sweep(bench: Bench) -> Outcome:
     def plan(count: int) -> None:
         late = chance.sample(rows, count)
         planned.update((row.id, NOW - 1) for row in late)
-        for some in _batched(late):
+        for some in batched(late):
             store.plan_look(Look(row.id, row.version, NOW - 1) for row in some)
 
     def sweep() -> float:

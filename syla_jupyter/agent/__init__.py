@@ -18,6 +18,8 @@ newer, nothing of the host package imported. What it does, a file each:
     spare          what a forked kernel does before and after it is claimed (imports ipykernel)
     lazy_debugger  a stand-in for debugpy until somebody debugs
     offline, journal, spool, replies   what a kernel prints while nobody listens, kept (in the kernel)
+    variables, variables_*   a kernel's variables: saved by a forked child, tried, brought back (in the kernel)
+    guard          ends a terminal's session when the server that held it is gone
     repl           sent as text to a kernel or an interpreter: variables, packages
 
 Trust: the host trusts nothing the agent says; the agent obeys whoever reaches its socket from *outside* the

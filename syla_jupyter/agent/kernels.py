@@ -103,7 +103,7 @@ class Kernels:
         }
 
     def start(self, request: Message, answer: Answer) -> None:
-        """Claim a spare for request {process, key, cwd, env}; or start request["argv"]."""
+        """Claim a spare for request {process, key, cwd, env, restore_variables}; or start request["argv"]."""
         self._emptied = self._loop.now()
         if self._known(request["process"]):
             answer(refused("exists", "process %s is running" % request["process"]))
@@ -191,7 +191,7 @@ class Kernels:
 
     def _claim(self, spare: Spare, request: Message, answer: Answer) -> None:
         assert spare.channel is not None
-        claim = {"key": request["key"], "cwd": request["cwd"], "env": request.get("env") or {}}
+        claim = {name: request.get(name) for name in ("key", "cwd", "env", "restore_variables")}
         del self._spares[spare.number]
         spare.id = request["process"]
         self._processes[spare.id] = spare
@@ -225,7 +225,8 @@ class Kernels:
         elif spare.answer is not None:
             answer, spare.answer = spare.answer, None
             if word.get("ok") is True:
-                answer({"ok": True, "pid": spare.pid, "prefix": os.path.basename(spare.prefix)})
+                given = {"prefix": os.path.basename(spare.prefix), "restored": word.get("restored")}
+                answer({"ok": True, "pid": spare.pid, **given})
             else:
                 answer(refused("start_failed", str(word.get("message"))[:1000]))
         self._work()

@@ -4,12 +4,12 @@ Before: a new session and process group, its own sockets bound at `<prefix>-1` â
 built, its event loop running, one silent request answered; it waits, in that loop, on its channel to the agent. The
 claim brings what only the user's start knows:
 
-    {"key": hex, "cwd": path, "env": {...}, "session_name": text}
+    {"key": hex, "cwd": path, "env": {...}, "restore_variables": text or null}
 
-It is applied and answered with {"ok": true}. An end of file instead of a claim
-means nobody wants it: it leaves quietly. Random generators are seeded afresh: numpy's global one would
-otherwise give every kernel of a container the same numbers. String hashing keeps the zygote's seed, which is
-fresh for each container.
+It is applied, variables saved under that key are brought back, and it is answered with {"ok": true}, where there were
+any with their number by status as "restored". An end of file instead of a claim means nobody wants it: it leaves
+quietly. Random generators are seeded afresh: numpy's global one would otherwise give every kernel of a container the
+same numbers. String hashing keeps the zygote's seed, which is fresh for each container.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def run(channel_fd: int, prefix: str, claim: Optional[Dict[str, Any]], load: Cal
     channel = socket.socket(fileno=channel_fd)
     app = build_app(prefix)
     arm = load("offline").install(app, load)
-    kernel = Claimable(app, channel, prefix, arm)
+    kernel = Claimable(app, channel, prefix, arm, load("variables").install(app, load))
     if claim is None:
         kernel.wait_in_loop()
     else:
@@ -214,9 +214,12 @@ def run(channel_fd: int, prefix: str, claim: Optional[Dict[str, Any]], load: Cal
 class Claimable:
     """A kernel whose loop runs already, and that waits in it for its claim."""
 
-    def __init__(self, app: Any, channel: socket.socket, prefix: str, arm: Callable[[], None]) -> None:
+    def __init__(
+        self, app: Any, channel: socket.socket, prefix: str, arm: Callable[[], None], variables: Optional[Any]
+    ) -> None:
         """`arm` is called once the claim has been applied."""
         self._app, self._channel, self._prefix, self._arm = app, channel, prefix, arm
+        self._variables = variables
 
     def wait_in_loop(self) -> None:
         import threading
@@ -251,5 +254,8 @@ class Claimable:
             self._channel.send(json.dumps({"ok": False, "message": message}).encode())
             os._exit(1)
         self._arm()
-        self._channel.send(b'{"ok": true}')
+        answer: Dict[str, Any] = {"ok": True}
+        if claim.get("restore_variables") and self._variables is not None:
+            answer["restored"] = self._variables.restore(claim["restore_variables"])
+        self._channel.send(json.dumps(answer).encode())
         self._channel.close()

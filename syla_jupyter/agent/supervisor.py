@@ -9,6 +9,7 @@
     command {process, argv, cwd, env[, tty]} + three descriptors
     signal {process, number}            to its process group; {delivered}
     end_session {process}               hang up, then kill, all that was started from it and itself; {ending}
+    guard_session {process} + one descriptor   the near end of its terminal: end_session when this connection is gone
     processes {}                        {running: [id], ended: [exit event]}, the newest of those that ended
     usage {}                            cpu, memory, processes, kernels, spares
     stop {}                             end the container now
@@ -24,6 +25,7 @@ import socket
 from typing import Any, Callable, Dict, Optional, Tuple
 
 from . import cgroup, procself
+from .guard import Guards
 from .kernels import Kernels, refused
 from .lease import Lease
 from .link import Connection, is_outside
@@ -72,6 +74,7 @@ class Supervisor:
         self._connections: Dict[int, Connection] = {}
         self._holders: Dict[int, Connection] = {}
         self._claimed = False
+        self._guards = Guards()
         self._kernels = Kernels(self._loop, config["dir"], int(config["spares"]), list(config["preload"]), self._emit)
         self._kernels.on_empty = self._check_lease
         self._operations: Dict[str, Callable[[Connection, Message, Callable[[Message], None]], None]] = {
@@ -83,6 +86,7 @@ class Supervisor:
             "command": self._command,
             "signal": self._signal,
             "end_session": self._end_session,
+            "guard_session": self._guard_session,
             "processes": self._processes,
             "usage": self._usage,
             "stop": self._stop,
@@ -118,6 +122,8 @@ class Supervisor:
 
     def _gone(self, connection: Connection) -> None:
         self._connections.pop(connection.id, None)
+        for process in self._guards.of(connection.id):
+            self._kernels.end_session(process)
         if self._holders.pop(connection.id, None):
             self._lease.drop(connection.id, self._loop.now())
             self._check_lease()
@@ -131,6 +137,8 @@ class Supervisor:
             self._loop.later(seconds + 0.001, self._check_lease)
 
     def _emit(self, event: Message) -> None:
+        if event["event"] == "exit":
+            self._guards.release(str(event["process"]))
         for connection in list(self._holders.values()):
             connection.send(event)
 
@@ -224,6 +232,18 @@ class Supervisor:
 
     def _end_session(self, _c: Connection, message: Message, answer: Callable[[Message], None]) -> None:
         answer({"ending": self._kernels.end_session(want(message, "process", str))})
+
+    def _guard_session(self, connection: Connection, message: Message, answer: Callable[[Message], None]) -> None:
+        process = want(message, "process", str)
+        fds = connection.take_fds(1)
+        if fds is None:
+            raise BadRequest("a terminal is guarded with a descriptor of it")
+        running = process in self._kernels.processes()["running"]
+        if running:
+            self._guards.keep(process, connection.id, fds[0])
+        else:
+            os.close(fds[0])
+        answer({"guarded": running})
 
     def _usage(self, _c: Connection, _m: Message, answer: Callable[[Message], None]) -> None:
         answer({**cgroup.usage(), **self._kernels.counts()})

@@ -205,7 +205,7 @@ def main() -> None:
     procself.set_dumpable(False)  # nobody traces the interpreter that others come from
     gc.disable()  # nothing that is imported becomes garbage; collecting meanwhile is a tenth of the time
     spare.import_ipykernel()
-    for name in ("offline", "journal", "spool", "replies"):
+    for name in ("offline", "journal", "spool", "replies", "variables"):
         load(name)  # what every spare uses: imported once, its pages shared
     gc.enable()
     gc.freeze()

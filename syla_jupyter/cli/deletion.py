@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,8 +89,9 @@ def delete(name: str, execution: str | None, force: bool, dry_run: bool, as_json
 
 def count(application: Application, record: WorkspaceRecord) -> Lost:
     places = Places(application.settings.data_dir)
-    where = places.archived(record) if places.is_put_away(record) else record.files
-    files = walk(where, application.clock)
+    if record.state is State.ARCHIVED:
+        return archived(application, record)
+    files = walk(record.files, application.clock)
     home = walk(places.home(record), application.clock)
     held: int | None = 0
     if record.execution:
@@ -100,6 +102,17 @@ def count(application: Application, record: WorkspaceRecord) -> Lost:
             except SylaError:
                 held = None
     return Lost(files.files, files.bytes, home.bytes, home.packages, held, files.complete and home.complete)
+
+
+def archived(application: Application, record: WorkspaceRecord) -> Lost:
+    """By its newest version; what the store does not say is not known."""
+    try:
+        version = application.versions().get(record.id)
+    except SylaError:
+        return Lost(0, 0, 0, 0, None, complete=False)
+    packages = version.details.get("packages")
+    count = len(packages) if isinstance(packages, Mapping) else 0
+    return Lost(version.files, version.bytes_total, 0, count, None, complete=True)
 
 
 def walk(top: Path, clock: Clock) -> Counted:

@@ -30,6 +30,7 @@ def examine(application: app.Application) -> list[Finding]:
     if findings[0].level == "ok":
         findings.append(_image(application))
     findings += [_mounts(application), _network(), _swap(), _disk(application), _disk_limits(application), _cgroup()]
+    findings += _snapshots(application)
     return findings
 
 
@@ -114,6 +115,26 @@ def _disk_limits(application: app.Application) -> Finding:
             "ok", "disk limits", f"{measured}; the project quotas of {mount.type} on {mount.place} are on, and not used"
         )
     return Finding("ok", "disk limits", f"{measured}; {mount.type} on {mount.place} has no project quotas on")
+
+
+def _snapshots(application: app.Application) -> list[Finding]:
+    """Which stores and key are in force, and whether they answer."""
+    settings = application.settings
+    source = settings.master_key or str(settings.data_dir / "master.key")
+    try:
+        vault = application.vault()
+        found = []
+        for name, store in (("snapshots", vault.objects), ("backup", vault.backup)):
+            if store is not None:
+                next(iter(store.list("catalog/")), None)
+                sure = "" if store.conditional else ", which cannot refuse a second writer: one machine at a time"
+                found.append(Finding("note" if sure else "ok", name, f"saved in {store.description}{sure}"))
+    except SylaError as exc:
+        return [Finding("missing", "snapshots", exc.message, exc.hint or "c.Syla.snapshot_store, c.Syla.master_key")]
+    if vault.backup is None:
+        found.append(Finding("note", "backup", "no second copy of snapshots is kept", "set c.Syla.backup_store"))
+    key = f"master key {vault.master.id} of {source}"
+    return [*found, Finding("ok", "encryption", f"{key}; without it no snapshot can be read, so keep a copy")]
 
 
 def _cgroup() -> Finding:

@@ -16,7 +16,7 @@ import click
 from .. import app
 from ..model.errors import SylaError
 from . import doctor as doctor_module
-from . import execute, images, pool, workspace
+from . import execute, images, pool, snapshot, workspace
 
 
 class OneLineErrors(click.Group):
@@ -74,6 +74,7 @@ main.add_command(execute.exec_command)
 main.add_command(execute.console_command)
 main.add_command(images.group)
 main.add_command(pool.group)
+main.add_command(snapshot.group)
 main.add_command(workspace.group)
 
 

@@ -114,7 +114,7 @@ def detail_rows(record: WorkspaceRecord, now: float) -> list[Row]:
             f"{size(limits.disk_bytes)} on disk, {limits.pids} processes",
         ),
         ("network", record.network.value),
-        ("files", printable(str(record.files)) + (" (put away)" if record.state is State.ARCHIVED else "")),
+        ("files", printable(str(record.files)) + (" (in the object store)" if record.state is State.ARCHIVED else "")),
         ("execution", record.execution or "none"),
     ]
     if record.disk_bytes:
@@ -184,7 +184,8 @@ def changed(record: WorkspaceRecord, as_json_wanted: bool, now: float, line: str
 
 
 def level_words(level: str) -> str:
-    return {"running": "ran already", "thawed": "thawed, with its variables", "restarted": "started anew"}[level]
+    words = {"running": "ran already", "thawed": "thawed, with its variables", "restarted": "started anew"}
+    return {**words, "recovered": "brought back from the archive, and started anew"}[level]
 
 
 def execution_json(execution: Any) -> Mapping[str, Any]:

@@ -68,7 +68,7 @@ def changed_limits(limits: Limits, *, cpus: str | None, memory: str | None, disk
 def changed_policy(policy: Policy, given: Mapping[str, str | None]) -> Policy:
     """`policy` with durations put in; `given`: option such as `--idle` -> a duration, `never`, or None."""
     fields = {"--ttl": "ttl_seconds", "--idle": "idle_seconds", "--archive-after": "archive_seconds"}
-    fields["--retention"] = "retention_seconds"
+    fields |= {"--retention": "retention_seconds", "--snapshot-every": "snapshot_seconds"}
     changes: dict[str, Any] = {}
     for option, text in given.items():
         if text is not None:

@@ -14,14 +14,18 @@ import click
 from .. import app
 from ..metadata.base import PAGE_MAX, SORTS, Query
 from ..model.errors import BadInput, SylaError
+from ..model.policy import Policy
 from ..model.record import State
 from ..model.workspace import Network, WorkspaceType
 from ..workspaces import repl
+from ..workspaces.changes import Level
 from ..workspaces.inspection import packages, variables
 from ..workspaces.policies import due_action
-from . import choosing, shown
+from ..workspaces.variables import restored
+from . import choosing, copies, shown
 from .clone import checked_url, clone, clone_command
 from .deletion import delete
+from .progress import watched
 from .words import changed_limits, changed_policy, parse_labels, parse_seconds, printable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -50,6 +54,8 @@ def described_options(command: Command) -> Command:
             click.option("--idle", metavar="TIME", help="Suspended after this long without activity; never."),
             click.option("--archive-after", metavar="TIME", help="Archived after being suspended this long; never."),
             click.option("--retention", metavar="TIME", help="Deleted after being archived this long; never."),
+            click.option("--snapshot-every", metavar="TIME", help="Saved this often while it is used; never."),
+            click.option("--persist-on-exit/--no-persist-on-exit", default=None, help="Archived when its TTL ends."),
         ]
     ):
         command = option(command)
@@ -79,6 +85,8 @@ def create(
     idle: str | None,
     archive_after: str | None,
     retention: str | None,
+    snapshot_every: str | None,
+    persist_on_exit: bool | None,
     root: str | None,
     url: str | None,
     use_it: bool,
@@ -97,7 +105,7 @@ def create(
         template=template,
         network=None if network is None else Network(network),
         limits=changed_limits(settings.limits[type], cpus=cpus, memory=memory, disk=disk),
-        policy=changed_policy(settings.policies[type], _durations(ttl, idle, archive_after, retention)),
+        policy=_policy(settings.policies[type], ttl, idle, archive_after, retention, snapshot_every, persist_on_exit),
         labels=parse_labels("--label", labels),
     )
     if use_it:
@@ -123,6 +131,7 @@ def create(
 @click.option("--descending", is_flag=True)
 @click.option("--limit", type=click.IntRange(1, PAGE_MAX), default=100, show_default=True)
 @click.option("--after", default="", metavar="TOKEN", help="The next page, as the one before named it.")
+@click.option("--store", "elsewhere", is_flag=True, help="Those in the object store that are not of here.")
 @json_option
 def list_workspaces(
     states: tuple[str, ...],
@@ -135,10 +144,14 @@ def list_workspaces(
     descending: bool,
     limit: int,
     after: str,
+    elsewhere: bool,
     as_json: bool,
 ) -> None:
     """Your workspaces, filtered, in pages."""
     application = app.shared()
+    if elsewhere:
+        copies.show_elsewhere(application, as_json)
+        return
     catalog, now = application.registry().catalog, application.clock.now()
     query = Query(
         owner=catalog.owner,
@@ -239,6 +252,8 @@ def set_values(
     idle: str | None,
     archive_after: str | None,
     retention: str | None,
+    snapshot_every: str | None,
+    persist_on_exit: bool | None,
     unlabel: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -246,7 +261,7 @@ def set_values(
     application = app.shared()
     record = choosing.named(application, name)
     limits = changed_limits(record.limits, cpus=cpus, memory=memory, disk=disk)
-    policy = changed_policy(record.policy, _durations(ttl, idle, archive_after, retention))
+    policy = _policy(record.policy, ttl, idle, archive_after, retention, snapshot_every, persist_on_exit)
     kept = {key: value for key, value in record.labels.items() if key not in unlabel}
     kept.update(parse_labels("--label", labels))
     changes: dict[str, Any] = {"limits": limits, "policy": policy, "labels": kept}
@@ -273,7 +288,7 @@ def touch(name: str | None, how_long: str, as_json: bool) -> None:
 
 @group.command()
 @click.argument("name", required=False)
-@click.option("--stop", is_flag=True, help="End its container as well: the variables are lost.")
+@click.option("--stop", is_flag=True, help="End its container as well: the next kernels have its variables.")
 @execution_option
 @json_option
 def suspend(name: str | None, stop: bool, execution: str | None, as_json: bool) -> None:
@@ -284,23 +299,37 @@ def suspend(name: str | None, stop: bool, execution: str | None, as_json: bool) 
     shown.changed(record, as_json, application.clock.now(), line)
 
 
+def elsewhere_options(command: Command) -> Command:
+    """Of verbs that find a workspace in the object store when it is not here."""
+    command = click.option("--force", is_flag=True, help="Also one that another installation had not archived.")(
+        command
+    )
+    return click.option("--root", metavar="DIR", help="From elsewhere: its files go to DIR/workspaces/NAME.")(command)
+
+
 @group.command()
 @click.argument("name", required=False)
+@elsewhere_options
 @json_option
-def resume(name: str | None, as_json: bool) -> None:
-    """Have it running, with a kernel that is ready."""
+def resume(name: str | None, root: str | None, force: bool, as_json: bool) -> None:
+    """Have it running, with a kernel that is ready; an archived one is recovered first, from any machine."""
     application = app.shared()
-    record, level = application.registry().resume(choosing.named(application, name).id)
+    chosen = copies.found_or_adopted(application, name, root, force)
+    with watched("Restoring", quiet=as_json) as watch:
+        record, level = application.registry().resume(chosen.id, watch=watch)
     template = application.templates.get(record.template)
     live = application.registry().open(record.id)
     # A container in which nothing runs ends soon after its last user.
     repl.ensure(live, repl.kernel_start(application.settings, template, application.environ), application.clock)
     application.service.settle_soon(live)
     now = application.clock.now()
+    back = restored(live).lines() if level in (Level.RESTARTED, Level.RECOVERED) else []
     if as_json:
-        shown.print_json({**shown.as_json(record, now), "level": level})
-    else:
-        click.echo(f"Workspace {record.name!r} is active: {shown.level_words(level)}.")
+        shown.print_json({**shown.as_json(record, now), "level": level, "not_restored": back})
+        return
+    click.echo(f"Workspace {record.name!r} is active: {shown.level_words(level)}.")
+    for line in back:
+        click.echo(printable(line))
 
 
 @group.command()
@@ -308,9 +337,10 @@ def resume(name: str | None, as_json: bool) -> None:
 @execution_option
 @json_option
 def archive(name: str, execution: str | None, as_json: bool) -> None:
-    """Put it away: no container, files out of sight. `recover` brings it back, without variables."""
+    """Save it in the object store and free this machine; `recover` brings all of it back."""
     application = app.shared()
-    record = application.registry().archive(choosing.named(application, name).id, execution=execution)
+    with watched("Archiving", quiet=as_json) as watch:
+        record = application.registry().archive(choosing.named(application, name).id, execution=execution, watch=watch)
     due = due_action(record, record.policy, application.clock.now())
     line = f"Workspace {record.name!r} is archived; {shown.deadline_words(due, application.clock.now())}."
     shown.changed(record, as_json, application.clock.now(), line.replace("; never", "; it is kept"))
@@ -318,18 +348,32 @@ def archive(name: str, execution: str | None, as_json: bool) -> None:
 
 @group.command()
 @click.argument("name")
+@elsewhere_options
+@click.option("--partial", is_flag=True, help="What is left, where the store has lost some of it.")
 @json_option
-def recover(name: str, as_json: bool) -> None:
-    """Bring an archived one back."""
+def recover(name: str, root: str | None, force: bool, partial: bool, as_json: bool) -> None:
+    """Bring an archived one back; one that is not here, from the object store."""
     application = app.shared()
-    record = application.registry().recover(choosing.named(application, name).id)
+    chosen = copies.found_or_adopted(application, name, root, force)
+    with watched("Restoring", quiet=as_json) as watch:
+        record = application.registry().recover(chosen.id, partial=partial, watch=watch)
     line = f"Workspace {record.name!r} is back; its files: {record.files}"
     shown.changed(record, as_json, application.clock.now(), line)
 
 
-group.add_command(delete)
-group.add_command(clone_command)
+for command in (delete, clone_command, copies.clone, copies.export, copies.import_command):
+    group.add_command(command)
 
 
-def _durations(ttl: str | None, idle: str | None, archive: str | None, retention: str | None) -> dict[str, str | None]:
-    return {"--ttl": ttl, "--idle": idle, "--archive-after": archive, "--retention": retention}
+def _policy(
+    policy: Policy,
+    ttl: str | None,
+    idle: str | None,
+    archive: str | None,
+    retention: str | None,
+    snapshot: str | None,
+    persist: bool | None,
+) -> Policy:
+    given = {"--ttl": ttl, "--idle": idle, "--archive-after": archive, "--retention": retention}
+    policy = changed_policy(policy, {**given, "--snapshot-every": snapshot})
+    return policy if persist is None else dataclasses.replace(policy, ttl_ends_in_delete=not persist)

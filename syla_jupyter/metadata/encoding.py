@@ -32,7 +32,7 @@ NAME_KEY_MAX = 1024  # case folding can make a name three times as long
 LABELS_MAX = 64
 LONG_TEXT_MAX = 64 * 1024
 _LONG = {"reason", "files"}
-_CACHED = 4096  # different limits, or policies: nearly all records share a few
+_CACHED = 4096  # different ones; nearly all records share a few
 
 
 def to_row(record: WorkspaceRecord) -> dict[str, Any]:
@@ -75,11 +75,10 @@ def from_row(row: Sequence[Any]) -> WorkspaceRecord:
     ) = row  # fmt: skip
     try:
         return WorkspaceRecord(
-            id, owner, name, WorkspaceType(type), State(state), template, limits_of(limits), Network(network),
-            _policy_of(policy), Path(files), created_at, state_since, last_activity_at,
+            id, owner, name, _type_of(type), _state_of(state), template, limits_of(limits), _network_of(network),
+            _policy_of(policy), _path_of(files), created_at, state_since, last_activity_at,
             tuple(json.loads(masked)) if masked != "[]" else (), is_default, shared,
-            json.loads(labels) if labels != "{}" else {}, execution, extended_until, warned_at, reason, disk_bytes,
-            version,
+            dict(_labels_of(labels)), execution, extended_until, warned_at, reason, disk_bytes, version,
         )  # fmt: skip
     except (ValueError, TypeError) as exc:
         raise StoreFailed(
@@ -122,6 +121,18 @@ def limits_of(text: str) -> Limits:
 @functools.lru_cache(_CACHED)
 def _policy_of(text: str) -> Policy:
     return Policy(**_known(text, Policy))
+
+
+# Each costs more than all the rest of a row, and a list has many rows that say the same.
+_type_of = functools.lru_cache(_CACHED)(WorkspaceType)
+_state_of = functools.lru_cache(_CACHED)(State)
+_network_of = functools.lru_cache(_CACHED)(Network)
+_path_of = functools.lru_cache(_CACHED)(Path)
+
+
+@functools.lru_cache(_CACHED)
+def _labels_of(text: str) -> dict[str, str]:
+    return dict(json.loads(text))
 
 
 def _known(text: str, type_: type[Limits] | type[Policy]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from ..model.errors import StoreFailed
+from ..model.errors import StoreFailed, StoreUnusable
 from .sql_engine import WRITES, shown
 from .tables import REVISION, REVISION_TABLE
 
@@ -29,7 +29,7 @@ _migrating = threading.Lock()  # Alembic keeps its context in a module
 
 
 def bring_up_to_date(engine: Engine) -> None:
-    """Leave it at `REVISION`. `StoreFailed` for a newer one; what the database raises goes through."""
+    """Leave it at `REVISION`. `StoreUnusable` for a newer one; what the database raises goes through."""
     with engine.connect() as connection:
         found = revision(connection)
     if found != REVISION:
@@ -93,14 +93,14 @@ def _migrate_on(connection: Connection) -> None:
         config = alembic_config(connection)
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         if found is not None and found not in known:
-            raise StoreFailed(
+            raise StoreUnusable(
                 f"the database {shown(connection.engine)} was written by a newer version "
                 f"(schema {found}, this one has {REVISION})",
                 "Upgrade syla-jupyter, or use another database",
             )
         command.upgrade(config, "head")
         if sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
-            raise StoreFailed(f"the database {shown(connection.engine)} has rows that point nowhere")
+            raise StoreUnusable(f"the database {shown(connection.engine)} has rows that point nowhere")
 
 
 def _prepare_sqlite(connection: Connection) -> None:
@@ -111,4 +111,4 @@ def _prepare_sqlite(connection: Connection) -> None:
         driver.execute(f"PRAGMA {pragma}").close()
     mode = driver.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     if mode != "wal":
-        raise StoreFailed("the file system of the database has no shared memory for SQLite", "Use a local directory")
+        raise StoreUnusable("the file system of the database has no shared memory for SQLite", "Use a local directory")

@@ -43,7 +43,8 @@ def open_store(database: str | Path) -> SqlStore:
     ----------
     database : path of an SQLite file, or a URL: `sqlite:////path`, `postgresql://user@host/name`.
 
-    `BadInput` for a URL that makes no sense, `StoreFailed` where it cannot be opened or a newer version wrote it.
+    `BadInput` for a URL that makes no sense, `StoreFailed` where it cannot be opened, `StoreUnusable` where a newer
+    version wrote it.
     """
     engine = make_engine(database)
     try:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from ..model.errors import StoreFailed, SylaError
+from ..model.errors import StoreFailed, StoreUnusable, SylaError
 
 FULL_HINT = "Free some space on the database's disk"
 BUSY_HINT = "Try again; another process may be holding the database"
@@ -39,6 +39,7 @@ _POSTGRES = {  # by SQLSTATE, or its first two characters: the class
     "57": ("the database server is stopping or starting", "Try again"),
     "42501": ("the database user may not do that", "The user needs to own the tables"),
 }
+_SPOILT_SQLITE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PASSING_SQLITE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _PASSING_POSTGRES = {"40001", "40P01"}  # serialization failure, deadlock: the transaction was rolled back
 
@@ -60,7 +61,8 @@ def translate(exc: BaseException, *, doing: str) -> SylaError:
     words, hint = _known(exc)
     said = str(_driver(exc)).strip().partition("\n")[0]
     why = f"{words} ({said})" if words else said or type(exc).__name__
-    return StoreFailed(f"could not {doing}: {why}", hint)
+    kind = StoreUnusable if _sqlite_code(_driver(exc)) & 0xFF in _SPOILT_SQLITE else StoreFailed
+    return kind(f"could not {doing}: {why}", hint)
 
 
 def passing(exc: BaseException) -> bool:

@@ -14,8 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, Select, and_, exists, func, literal_column, select, tuple_
+from sqlalchemy import Boolean, Column, ColumnElement, Select, and_, exists, func, literal_column, select, tuple_
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import UnaryExpression
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import custom_op
 
 from ..model.record import State
@@ -53,7 +55,7 @@ def conditions(query: Query) -> list[Condition]:
     c = workspace.c
     found: list[Condition] = []
     if query.name_part:
-        found.append(Condition(c.name_key.contains(name_key(query.name_part), autoescape=True)))
+        found.append(Condition(_Contains(c.name_key, name_key(query.name_part))))
     if query.idle_for_seconds is not None:
         found.append(_sought(c.last_activity_at, operator.le, query.now - query.idle_for_seconds))
     if query.older_than_seconds is not None:
@@ -161,3 +163,20 @@ def _labelled(key: str, value: str) -> Condition:
         beginning=has(workspace_label),
         rows=select(literal_column("1")).where(has(workspace_label)),
     )
+
+
+class _Contains(FunctionElement[bool]):
+    """Text in a text. LIKE takes three times as long: it looks at case."""
+
+    inherit_cache = True
+    type = Boolean()
+
+
+@compiles(_Contains, "sqlite")
+def _contains_in_sqlite(element: _Contains, compiler: Any, **how: Any) -> str:
+    return f"instr({compiler.process(element.clauses, **how)}) > 0"
+
+
+@compiles(_Contains, "postgresql")
+def _contains_in_postgres(element: _Contains, compiler: Any, **how: Any) -> str:
+    return f"strpos({compiler.process(element.clauses, **how)}) > 0"

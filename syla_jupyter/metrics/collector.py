@@ -17,6 +17,8 @@ from prometheus_client.registry import Collector
 from ..metadata.base import Count
 from ..model.clock import Clock
 from ..model.record import WorkspaceRecord
+from ..model.snapshot import Version
+from ..objects.metered import Request
 from .gauges import Gauges, Running
 from .table import VERBS, Metrics
 
@@ -34,8 +36,34 @@ class Happened(Protocol):
     def seconds(self) -> float: ...
 
 
+class Stats(Protocol):
+    @property
+    def new_bytes(self) -> int: ...
+    @property
+    def stored_bytes(self) -> int: ...
+
+
+class SaveReport(Protocol):
+    @property
+    def bytes_total(self) -> int: ...
+    @property
+    def stats(self) -> Stats: ...
+
+
+class Saved(Protocol):
+    """As listeners of versions are told."""
+
+    @property
+    def version(self) -> Version | None: ...
+    @property
+    def report(self) -> SaveReport: ...
+    @property
+    def seconds(self) -> float: ...
+
+
 class Metered:
-    """All of it: hand `changed` to the registry's listeners."""
+    """All of it: hand `changed` to the registry's listeners, `saved` to those of
+    versions, `requested` to those of objects."""
 
     def __init__(
         self,
@@ -55,6 +83,26 @@ class Metered:
         if verb in VERBS:
             self._metrics.changes.labels(verb, str(change.record.type)).inc()
             self._metrics.duration.labels(verb).observe(change.seconds)
+
+    def saved(self, taken: Saved) -> None:
+        if taken.version is None:
+            return
+        reason = str(taken.version.reason)
+        self._metrics.snapshots.labels(reason).inc()
+        self._metrics.duration.labels("snapshot").observe(taken.seconds)
+        for kind, count in (
+            ("saved", taken.report.bytes_total),
+            ("new", taken.report.stats.new_bytes),
+            ("stored", taken.report.stats.stored_bytes),
+        ):
+            self._metrics.snapshot_bytes.labels(kind).inc(count)
+
+    def requested(self, request: Request) -> None:
+        """Hand it to whoever meters the object stores."""
+        self._metrics.object_requests.labels(request.operation, request.result).inc()
+        self._metrics.object_seconds.labels(request.operation).observe(request.seconds)
+        self._metrics.object_bytes.labels("sent").inc(request.sent_bytes)
+        self._metrics.object_bytes.labels("received").inc(request.received_bytes)
 
 
 class PoolClaims(Collector):

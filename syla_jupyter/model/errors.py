@@ -9,10 +9,13 @@
     │   ├── NotConfirmed      something would be lost, and nobody said that it may
     │   └── UnknownVersion    the workspace has no snapshot of that number
     ├── WrongState            the workspace cannot do that now: names both states and what is allowed
+    ├── Cancelled             whoever asked for it has thought better of it; nothing was changed
     ├── Conflict              somebody else changed it in between
     ├── InsufficientResources names what is missing and who holds it
     ├── StoreFailed           the metadata database
+    │   └── StoreUnusable     it will be no better when it is asked again: a newer version's, damaged, no database
     ├── ObjectsFailed         the object store: does not answer, refuses, or has no room
+    │   ├── ObjectsRefused    it answers no, and will again: secret, bucket, rights, room, settings
     │   ├── ObjectMissing     it has no such object
     │   └── ObjectExists      it has one of that name, and was asked for a new one
     ├── SnapshotDamaged       what the object store gave is not what was put there: names what is lost
@@ -101,6 +104,11 @@ class WrongState(SylaError):
     exit_code = 75  # EX_TEMPFAIL: another verb first
 
 
+class Cancelled(SylaError):
+    code = "cancelled"
+    exit_code = 130  # as of a shell's Ctrl-C
+
+
 class Conflict(SylaError):
     code = "conflict"
     retryable = True
@@ -119,10 +127,22 @@ class StoreFailed(SylaError):
     exit_code = 74  # EX_IOERR
 
 
+class StoreUnusable(StoreFailed):
+    code = "store_unusable"
+    retryable = False
+    exit_code = 78  # EX_CONFIG
+
+
 class ObjectsFailed(SylaError):
     code = "objects_failed"
     retryable = True
     exit_code = 74
+
+
+class ObjectsRefused(ObjectsFailed):
+    code = "objects_refused"
+    retryable = False
+    exit_code = 77
 
 
 class ObjectMissing(ObjectsFailed):

@@ -5,6 +5,7 @@
     stop       once suspended, its container is stopped after this long; until then it resumes with its variables
     archive    once suspended, or ended by a crash and not used again, archived after this long
     retention  once archived, deleted for good after this long
+    snapshot   a version of an active workspace is saved this often, where it was used since the one before
     hard cap   activity and `touch` extend up to this long after it was made or resumed; then it is suspended anyway
 
 An operator's defaults by type, and each workspace's own, both have this shape.
@@ -33,6 +34,7 @@ class Policy:
     archive_seconds: float | None = None
     retention_seconds: float | None = None
     hard_cap_seconds: float | None = None
+    snapshot_seconds: float | None = None
     warning_seconds: float = 5 * MINUTE
     """A warning goes out this long before anything is stopped."""
 

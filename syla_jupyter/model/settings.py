@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .policy import DEFAULT_POLICIES, Policy
 from .quota import Quotas
+from .retention import Retention
 from .workspace import DEFAULT_LIMITS, GIB, MIB, Limits, WorkspaceType
 
 SOCKET_PATH_MAX = 107  # bytes of sun_path less the terminating zero, unix(7); zmq.IPC_PATH_MAX_LEN
@@ -68,6 +69,15 @@ class Settings:
     """For the host and the server itself."""
     disk_floor_bytes: int = 1 * GIB
     """So much of the host's file systems stays free: below it nothing is started, and what writes is suspended."""
+    snapshot_store: str = ""
+    """Where snapshots and archived workspaces are: a directory, or `s3://bucket/prefix?…`; empty: in `data_dir`."""
+    backup_store: str = ""
+    """A second store of the same kinds, with a copy of each snapshot; empty: none."""
+    master_key: str = ""
+    """What wraps the keys of snapshots: a file, `environment` (SYLA_MASTER_KEY), or `kms:<key id>`; empty: a file in
+    `data_dir`, made at the first use."""
+    retention: Retention = field(default_factory=Retention)
+    """Of snapshots that were taken by themselves."""
     start_timeout_seconds: float = 60.0
     environment_allowed: tuple[str, ...] = ("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "COLUMNS", "LINES")
     """Names a kernel may inherit from the process that starts it; nothing else crosses."""
@@ -85,6 +95,8 @@ class Settings:
                 f"run directory {self.run_dir} is too long for sockets: {longest} bytes with file names, "
                 f"{SOCKET_PATH_MAX} at most"
             )
+        if self.backup_store and self.backup_store == self.snapshot_store:
+            raise ValueError("backup_store is snapshot_store: a second copy belongs somewhere else")
         if self.spares < 0:
             raise ValueError(f"spares must be 0 or more, not {self.spares}")
         for name in ("cpu_overcommit", "memory_overcommit"):

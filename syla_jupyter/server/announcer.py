@@ -13,6 +13,7 @@ from typing import Any
 from ..model.clock import Clock
 from ..model.record import WorkspaceRecord
 from ..workspaces.registry import Change
+from ..workspaces.versions import Taken
 from . import shown, wire
 from .events import EventHub
 
@@ -49,6 +50,21 @@ class Announcer:
         def write(id: str) -> str:
             event = wire.WarningEvent(
                 id=id, time=shown.time(now), kind=kind, workspace=workspace, message=shown.plain(message)
+            )
+            return event.model_dump_json()
+
+        self.hub.publish(record.id, record.owner, write)
+
+    def taken(self, taken: Taken) -> None:
+        """A listener of the versions."""
+        record, version, now = taken.record, taken.version, self._clock.now()
+        if version is None:
+            return
+        workspace, snapshot = shown.workspace(record, root=self._root, now=now), shown.snapshot(version)
+
+        def write(id: str) -> str:
+            event = wire.SnapshotEvent(
+                id=id, time=shown.time(now), workspace=workspace, snapshot=snapshot, seconds=taken.seconds
             )
             return event.model_dump_json()
 

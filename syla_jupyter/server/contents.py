@@ -222,7 +222,7 @@ class WorkspaceContentsManager(BeneathFileManager):
                     raise HTTPError(403, reason)
         elif not await self.dir_exists(path):
             self._check(path, "create")
-        return await super().save(model, path)  # type: ignore[no-untyped-call]
+        return await super().save(model, path)
 
     async def delete_file(self, path: str) -> None:
         path = path.strip("/")

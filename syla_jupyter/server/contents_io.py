@@ -1,14 +1,18 @@
 """What Jupyter Server's contents manager reads and writes files with, done beneath their workspace.
 
 Its methods hand each other an `os_path`. Here that is only a name: it is turned back into an API path, never opened.
+
+A file is written by one request at a time: two at once would share its backup, and mix what they write.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import weakref
 from base64 import decodebytes, encodebytes
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import IO, Any, TypeVar
 
@@ -22,9 +26,35 @@ from .file_errors import answered
 from .files import WorkspaceFiles
 
 T = TypeVar("T")
+TURN_SECONDS = 60.0  # for a save before, whatever the disk does
 
 
 class BeneathFileManager(AsyncLargeFileManager):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, path: str) -> AsyncIterator[None]:
+        """One writer of that file at a time; 503 when those before take too long."""
+        turn = self._turns.setdefault(path.strip("/"), asyncio.Lock())
+        try:
+            await asyncio.wait_for(turn.acquire(), TURN_SECONDS)
+        except TimeoutError:
+            raise HTTPError(503, f"{path} is being saved for too long. Try again") from None
+        try:
+            yield
+        finally:
+            turn.release()
+
+    async def save(self, model: dict[str, Any], path: str = "") -> Any:
+        async with self._alone(path):
+            return await super().save(model, path)  # type: ignore[no-untyped-call]
+
+    async def restore_checkpoint(self, checkpoint_id: str, path: str) -> None:
+        async with self._alone(path):
+            await super().restore_checkpoint(checkpoint_id, path)  # type: ignore[no-untyped-call]
+
     @property
     def files(self) -> WorkspaceFiles:
         return WorkspaceFiles(self.root_dir)

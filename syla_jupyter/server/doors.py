@@ -4,6 +4,7 @@ What a notebook, a file beside it or a request could use to run something on the
 
     terminals              Jupyter's extension starts shells here: not loaded, ours takes its routes
     language servers       started here, and looked for in the files of the workspace: not loaded
+    git, nbdime            run git here, in a directory whose `.git/config` may name programs to be run: not loaded
     extension manager      installs Python packages here: read-only
     exports (nbconvert)    templates, which are programs, are read from the server's current directory, which is often
                            the workspace: never. Notebooks are not executed while they are exported, files beside them
@@ -21,7 +22,7 @@ from typing import Any
 
 from traitlets.config import Config
 
-NOT_LOADED = ("jupyter_server_terminals", "jupyter_lsp")
+NOT_LOADED = ("jupyter_server_terminals", "jupyter_lsp", "jupyterlab_git", "nbdime")
 EXTENSION_MANAGER = "readonly"
 EXPORTS: dict[str, dict[str, Any]] = {
     "TemplateExporter": {"extra_template_basedirs": []},

@@ -14,7 +14,7 @@ import re
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from jupyter_server.base.handlers import APIHandler
@@ -29,9 +29,10 @@ from .routes import PREFIX, Route
 log = logging.getLogger("syla.server")
 T = TypeVar("T")
 BODY_MAX = 1 << 20  # bytes
+STREAM_BYTES = 1 << 20
 THREADS = 16
 LONG_MAX = 32
-"""Requests that wait for code in containers, at once; each has a thread of its own, so that it delays no other."""
+"""Requests that take long, at once; each has a thread of its own, so that it delays no other."""
 OF_JUPYTER = {"token", "_xsrf", "no_track_activity"}
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="syla-rest")
@@ -101,7 +102,19 @@ class Endpoint(JsonErrors, APIHandler):
         self.set_status(reply.status)
         for name, value in reply.headers.items():
             self.set_header(name, value if name != "Location" else f"{self.request.path.rstrip('/')}/{value}")
-        self.finish(text or None)
+        if reply.stream is None:
+            self.finish(text or None)
+        else:
+            await self._send(reply.stream)
+
+    async def _send(self, stream: BinaryIO) -> None:
+        """A client that goes away ends it."""
+        self.set_header("Content-Type", "application/octet-stream")
+        with stream:
+            while data := await in_pool(functools.partial(stream.read, STREAM_BYTES)):
+                self.write(data)
+                await self.flush()
+        self.finish()
 
     def _content(self) -> bytes:
         if self._received > BODY_MAX:
@@ -198,7 +211,7 @@ async def in_pool(work: Callable[[], T]) -> T:
 async def _alone(work: Callable[[], T]) -> T:
     """In a thread that the server's end does not wait for."""
     if not _long.acquire(blocking=False):
-        raise InsufficientResources(f"{LONG_MAX} requests already wait for code that runs", "Try again a little later")
+        raise InsufficientResources(f"{LONG_MAX} long requests are already under way", "Try again a little later")
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 

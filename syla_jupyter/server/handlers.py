@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from pydantic import BaseModel
 from tornado.web import HTTPError
@@ -26,6 +26,7 @@ from ..model.policy import Policy
 from ..model.record import WorkspaceRecord
 from ..model.workspace import Limits
 from ..workspaces.executions import ExecutionCache
+from ..workspaces.vault import Watch
 from . import shown, wire
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Reply:
     body: BaseModel | Mapping[str, Any] | None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    stream: BinaryIO | None = None
+    """Sent instead of a body, from where it stands, and closed."""
 
     def text(self) -> str:
         if self.body is None:
@@ -189,11 +192,9 @@ def suspend_workspace(call: Call) -> Reply:
 
 
 def resume_workspace(call: Call) -> Reply:
-    record, level = call.services.application.registry().resume(call.found().id)
-    reply = call.shown(record)
-    assert isinstance(reply.body, wire.Workspace)
-    body = wire.ResumedWorkspace.model_validate({**dict(reply.body), "level": level})
-    return dataclasses.replace(reply, body=body)
+    notes: list[str] = []
+    record, level = call.services.application.registry().resume(call.found().id, watch=Watch(note=notes.append))
+    return _with(call.shown(record), wire.ResumedWorkspace, level=level, notes=[shown.plain(note) for note in notes])
 
 
 def archive_workspace(call: Call) -> Reply:
@@ -201,7 +202,9 @@ def archive_workspace(call: Call) -> Reply:
 
 
 def recover_workspace(call: Call) -> Reply:
-    return call.shown(call.services.application.registry().recover(call.found().id))
+    notes: list[str] = []
+    record = call.services.application.registry().recover(call.found().id, watch=Watch(note=notes.append))
+    return _with(call.shown(record), wire.RecoveredWorkspace, notes=[shown.plain(note) for note in notes])
 
 
 def touch_workspace(call: Call) -> Reply:
@@ -258,6 +261,12 @@ def _changed(name: str, before: Changed, change: wire.LimitsChange | wire.Policy
     except ValueError as exc:  # the message opens with the field
         field, _, said = str(exc).partition(" ")
         raise BadInput(f"{name}.{field}", said) from exc
+
+
+def _with(reply: Reply, model: type[wire.Workspace], **more: Any) -> Reply:
+    """The workspace that was shown, with more than every answer has."""
+    assert isinstance(reply.body, wire.Workspace)
+    return dataclasses.replace(reply, body=model.model_validate({**dict(reply.body), **more}))
 
 
 def _etag(record: WorkspaceRecord) -> dict[str, str]:

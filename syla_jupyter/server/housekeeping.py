@@ -15,6 +15,7 @@ from ..workspaces.disk_watch import DiskWatch
 from ..workspaces.inquiry import Inquiry
 from ..workspaces.janitor import Janitor, JanitorThread
 from ..workspaces.places import Places
+from ..workspaces.snapshot_timer import SnapshotTimer
 
 if TYPE_CHECKING:
     from ..app import Application
@@ -78,6 +79,7 @@ class Housekeeping:
             floor_bytes=settings.disk_floor_bytes,
             warned=disk_warned,
         )
+        timer = SnapshotTimer(registry=registry, versions=application.versions(), clock=application.clock)
         janitor = Janitor(
             registry=registry,
             store=store,
@@ -85,7 +87,7 @@ class Housekeeping:
             lock_file=settings.data_dir / "janitor.lock",
             activity=activity,
             inside=Inquiry(registry=registry, settings=settings, clock=application.clock),
-            extra=watch.sweep,
+            extra=lambda: [*watch.sweep(), *timer.sweep()],
             warned=warned,
             tidy=lambda: [*registry.finish(), *application.service.reconcile()],
         )
@@ -103,6 +105,8 @@ class Housekeeping:
                 )
             )
             registry.listeners.append(_metered[0].changed)
+            application.versions().listeners.append(_metered[0].saved)
+            application.object_listeners.append(_metered[0].requested)
 
     def start(self) -> None:
         self._thread.start()

@@ -20,8 +20,12 @@ REFERENCE = "#/components/schemas/{model}"
 NAMES = {
     "workspace": "Its id, or its name.",
     "execution_id": "As `execute` gave it.",
+    "version": "Number of a snapshot.",
+    "a": "Number of a snapshot.",
+    "b": "Number of another one.",
 }
 """What stands for a name in an address."""
+NUMBERS = {"version", "a", "b"}
 
 
 def document(routes: Sequence[Route], prefix: str) -> dict[str, Any]:
@@ -81,7 +85,9 @@ def _operation(route: Route) -> dict[str, Any]:
 
 def _responses(route: Route) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": HTTPStatus(route.status).phrase}
-    if route.answer is not None:
+    if route.binary:
+        answer["content"] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    elif route.answer is not None:
         answer["content"] = _json(route.answer)
     elif route.status == 200:
         answer["content"] = {"application/json": {"schema": {"type": "object"}}}
@@ -105,7 +111,9 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
             "in": "path",
             "required": True,
             "description": NAMES[name],
-            "schema": {"type": "string", "minLength": 1},
+            "schema": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
+            if name in NUMBERS
+            else {"type": "string", "minLength": 1},
         }
         for name in re.findall(r"{(\w+)}", route.path)
     ]

@@ -38,6 +38,7 @@ class Rest:
         self._at_work = AtWork()
         self._services = Services(application, root, base_url, self.announcer, self._executions, self._at_work)
         application.registry().listeners.append(self._changed)
+        application.versions().listeners.append(self.announcer.taken)
 
     def handlers(self) -> list[tuple[str, type, dict[str, Any]]]:
         """For `ExtensionApp.handlers`; the last of them takes everything else below `/syla`."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from . import handlers, running, wire
+from . import handlers, running, snapshot_handlers, snapshot_wire, wire
 from .handlers import Call, Reply
 from .openapi import document
 
@@ -22,6 +22,7 @@ RESOURCE = "syla-workspaces"
 
 STORE = (503,)
 ENGINE = (502, 503, 504, 507)
+OBJECTS = (502, 503)
 
 
 def _socket(call: Call) -> Reply:
@@ -57,7 +58,9 @@ class Route:
     tagged: bool = False
     """Gives an `ETag`."""
     long: bool = False
-    """Waits for code in the container."""
+    """Waits for code in the container, or moves much data."""
+    binary: bool = False
+    """Answers with a file."""
     public: bool = False
     """For anybody, logged in or not."""
 
@@ -67,6 +70,8 @@ class Route:
 
 
 ONE = "workspaces/{workspace}"
+MANY = f"{ONE}/snapshots"
+VERSION = f"{MANY}/{{version}}"
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "workspaces", handlers.list_workspaces, "Your workspaces, by filters, in pages",
@@ -84,11 +89,14 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{ONE}/suspend", handlers.suspend_workspace, "Freeze it, or end its container",
           action="write", body=wire.SuspendWorkspace, answer=wire.Workspace, refusals=(404, 409, *ENGINE), tagged=True),
     Route("POST", f"{ONE}/resume", handlers.resume_workspace, "Have it running",
-          action="write", body=wire.Nothing, answer=wire.ResumedWorkspace, refusals=(404, 409, *ENGINE), tagged=True),
-    Route("POST", f"{ONE}/archive", handlers.archive_workspace, "Put it away; its files are kept",
-          action="write", body=wire.ArchiveWorkspace, answer=wire.Workspace, refusals=(404, 409, *ENGINE), tagged=True),
+          action="write", body=wire.Nothing, answer=wire.ResumedWorkspace, refusals=(404, 409, *ENGINE),
+          tagged=True, long=True),
+    Route("POST", f"{ONE}/archive", handlers.archive_workspace, "Save it in the object store and free this machine",
+          action="write", body=wire.ArchiveWorkspace, answer=wire.Workspace, refusals=(404, 409, *ENGINE),
+          tagged=True, long=True),
     Route("POST", f"{ONE}/recover", handlers.recover_workspace, "Bring it back from the archive",
-          action="write", body=wire.Nothing, answer=wire.Workspace, refusals=(404, 409, *STORE), tagged=True),
+          action="write", body=wire.Nothing, answer=wire.RecoveredWorkspace, refusals=(404, 409, *ENGINE),
+          tagged=True, long=True),
     Route("POST", f"{ONE}/touch", handlers.touch_workspace, "Put off what its policy does next",
           action="write", body=wire.TouchWorkspace, answer=wire.Workspace, refusals=(404, 409, *STORE), tagged=True),
     Route("POST", f"{ONE}/execute", running.execute, "Run code in it; its output goes to the events too",
@@ -99,6 +107,35 @@ ROUTES: tuple[Route, ...] = (
           answer=wire.VariableList, refusals=(404, 409, *ENGINE), long=True),
     Route("GET", f"{ONE}/packages", running.list_packages, "Installed in it, on top of its image",
           answer=wire.PackageList, refusals=(404, 409, *ENGINE), long=True),
+    Route("GET", MANY, snapshot_handlers.list_snapshots, "Its versions, oldest first",
+          answer=snapshot_wire.SnapshotList, refusals=(404, *OBJECTS)),
+    Route("POST", MANY, snapshot_handlers.take, "Save it as it is now", action="write", body=snapshot_wire.TakeSnapshot,
+          answer=snapshot_wire.TakenSnapshot, refusals=(404, 409, *ENGINE), long=True),
+    Route("GET", VERSION, snapshot_handlers.get_snapshot, "One version, with packages and variables",
+          answer=snapshot_wire.SnapshotDetails, refusals=(404, *OBJECTS)),
+    Route("PATCH", VERSION, snapshot_handlers.change_snapshot, "Other tags",
+          action="write", body=snapshot_wire.ChangeSnapshot, answer=wire.Snapshot, refusals=(404, 409, *OBJECTS)),
+    Route("DELETE", VERSION, snapshot_handlers.delete_snapshot, "Let it go for good", action="write", status=204,
+          refusals=(404, 409, *OBJECTS)),
+    Route("POST", f"{VERSION}/restore", snapshot_handlers.restore, "Go back to it, after saving what is overwritten",
+          action="write", body=snapshot_wire.RestoreSnapshot, answer=snapshot_wire.RestoredSnapshot,
+          refusals=(404, 409, *ENGINE), long=True),
+    Route("GET", f"{MANY}/{{a}}/diff/{{b}}", snapshot_handlers.diff, "What changed from one version to another",
+          answer=snapshot_wire.SnapshotDiff, refusals=(404, 409, *OBJECTS), long=True),
+    Route("POST", f"{ONE}/clone", snapshot_handlers.clone, "A workspace that is as this one, and goes its own way",
+          action="write", body=snapshot_wire.CloneWorkspace, answer=snapshot_wire.RestoredSnapshot,
+          refusals=(404, 409, *ENGINE), long=True),
+    Route("POST", f"{ONE}/export", snapshot_handlers.export, "All of it as one file, which is not encrypted",
+          action="write", body=snapshot_wire.ExportWorkspace, refusals=(404, 409, *ENGINE), long=True, binary=True),
+    Route("POST", f"{ONE}/verify", snapshot_handlers.verify, "Check that every version can be brought back",
+          body=snapshot_wire.VerifySnapshots, answer=snapshot_wire.VerifyShown, refusals=(404, 409, *OBJECTS),
+          long=True),
+    Route("POST", f"{ONE}/repair", snapshot_handlers.repair, "Save what can be saved of damaged versions",
+          action="write", body=wire.Nothing, answer=snapshot_wire.RepairShown, refusals=(404, 409, *OBJECTS),
+          long=True),
+    Route("POST", f"{ONE}/prune", snapshot_handlers.prune, "Free what no version needs; let versions go by rules",
+          action="write", body=snapshot_wire.PruneSnapshots, answer=snapshot_wire.PruneShown,
+          refusals=(404, 409, *OBJECTS), long=True),
     Route("GET", f"{ONE}/events", _socket, "Websocket: its events, one JSON object a message",
           query=wire.EventsQuery, status=101, refusals=(404, 426, *STORE)),
     Route("GET", "events", _socket, "Websocket: events of all your workspaces",

@@ -12,13 +12,14 @@ from typing import Any
 from ..metadata.base import Allocation
 from ..model.policy import Policy
 from ..model.record import WorkspaceRecord
+from ..model.snapshot import Version
 from ..model.template import Template
 from ..model.workspace import Limits
 from ..workspaces.execution import Execution
 from ..workspaces.inspection import Package, Variable
 from ..workspaces.lifecycle import allowed
 from ..workspaces.policies import due_action
-from . import wire
+from . import snapshot_wire, wire
 
 DEPTH_MAX = 100
 CACHED = 256  # different limits, or policies: nearly all workspaces share a few
@@ -108,6 +109,37 @@ def variable(one: Variable) -> wire.VariableShown:
 
 def package(one: Package) -> wire.PackageShown:
     return wire.PackageShown(name=plain(one.name), version=plain(one.version), requested=one.requested)
+
+
+def snapshot(version: Version) -> wire.Snapshot:
+    return wire.Snapshot(**_snapshot(version))
+
+
+def snapshot_details(version: Version) -> snapshot_wire.SnapshotDetails:
+    """What it says of itself, of which a container may have written some."""
+    packages = version.details.get("packages")
+    rows = packages.items() if isinstance(packages, Mapping) else ()
+    return snapshot_wire.SnapshotDetails(
+        **_snapshot(version),
+        packages={plain(str(name)): plain(str(number)) for name, number in rows},
+        image=plain(str(version.details.get("image", ""))),
+        variables=plain(version.details.get("variables") or {}),
+    )
+
+
+def _snapshot(version: Version) -> dict[str, Any]:
+    return {
+        "version": version.number,
+        "created_at": time(version.created_at),
+        "author": plain(version.author),
+        "message": plain(version.message),
+        "reason": version.reason,
+        "parent": version.parent or None,
+        "files": version.files,
+        "bytes_total": version.bytes_total,
+        "bytes_new": version.bytes_new,
+        "tags": [plain(tag) for tag in version.tags],
+    }
 
 
 def plain(value: Any, depth: int = 0) -> Any:

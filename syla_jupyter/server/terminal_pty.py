@@ -120,11 +120,14 @@ class Terminal:
 
     def launch(self, start: Callable[[int], RunningProcess]) -> None:
         """Have `start` run a shell on the far end, in a thread."""
-        threading.Thread(target=self._launch, args=(start,), name=f"syla-terminal-{self.name}", daemon=True).start()
+        near = os.dup(self._near)  # the thread's own: the terminal may be closed meanwhile
+        name = f"syla-terminal-{self.name}"
+        threading.Thread(target=self._launch, args=(start, near), name=name, daemon=True).start()
 
-    def _launch(self, start: Callable[[int], RunningProcess]) -> None:
+    def _launch(self, start: Callable[[int], RunningProcess], near: int) -> None:
         try:
             process = start(self._far)
+            guard_session(process, near)
         except SylaError as exc:
             self._in_loop(self._start_failed, str(exc))
         except Exception as exc:
@@ -137,6 +140,7 @@ class Terminal:
                 end_session(process)
         finally:
             os.close(self._far)
+            os.close(near)
 
     def _in_loop(self, callback: Callable[..., None], *arguments: Any) -> bool:
         """False when the loop is closed: the server has ended."""
@@ -334,6 +338,12 @@ class Terminal:
             self._room.clear()
         else:
             self._room.set()
+
+
+def guard_session(process: RunningProcess, near: int) -> None:
+    """Have everything that is started from it end with this server too, however that ends."""
+    with contextlib.suppress(AgentError, WorkspaceLost):  # one of an earlier version; or it has ended, as will be told
+        process.workspace.agent.call("guard_session", process=process.id, fds=(near,))
 
 
 def end_session(process: RunningProcess) -> bool:

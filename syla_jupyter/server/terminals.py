@@ -2,8 +2,8 @@
 
 What a client may say is a `name` and a `cwd`; a shell, an environment or anything else is refused, because Jupyter's
 own manager would run it on the host. The `cwd` decides the workspace. A terminal that is shut down, culled, or whose
-server ends takes everything with it that was started in it, detached or not; after `exit` what was detached
-(`nohup`, `setsid`) goes on, as in any terminal.
+server ends, killed or not, takes everything with it that was started in it, detached or not; after `exit` what was
+detached (`nohup`, `setsid`) goes on, as in any terminal.
 
 Jupyter's extension for terminals is not loaded (`doors.py`): its routes take more than that, and it never cleans up.
 Its manager is the base of ours for the culling settings, and because `settings["terminal_manager"]` is expected to be

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..metadata.base import PAGE_MAX, Sort
 from ..model.record import State
+from ..model.snapshot import Reason
 from ..model.workspace import Network, WorkspaceType
 
 CODE_MAX = 1 << 20  # characters
@@ -71,6 +72,7 @@ class PolicyChange(Wire):
     archive_seconds: Seconds | None = left_out()
     retention_seconds: Seconds | None = left_out()
     hard_cap_seconds: Seconds | None = left_out()
+    snapshot_seconds: Seconds | None = left_out()
     warning_seconds: Seconds = left_out()
 
 
@@ -99,7 +101,7 @@ class Nothing(Wire):
 
 
 class SuspendWorkspace(Wire):
-    stop: bool = Field(default=False, description="End its container; the kernels' variables are lost.")
+    stop: bool = Field(default=False, description="End its container; the next kernels have the variables.")
     execution: Execution = left_out()
 
 
@@ -170,6 +172,7 @@ class PolicyShown(Wire):
     archive_seconds: float | None
     retention_seconds: float | None
     hard_cap_seconds: float | None
+    snapshot_seconds: float | None
     warning_seconds: float
 
 
@@ -218,7 +221,27 @@ class WorkspaceList(Wire):
 
 
 class ResumedWorkspace(Workspace):
-    level: Literal["running", "thawed", "restarted"] = Field(description="Where it came from.")
+    notes: list[str] = Field(description="Of one that was archived: what did not come back as it was, and why.")
+    level: Literal["running", "thawed", "restarted", "recovered"] = Field(description="Where it came from.")
+
+
+class RecoveredWorkspace(Workspace):
+    notes: list[str] = Field(description="What did not come back as it was, and why; for a person.")
+
+
+class Snapshot(Wire):
+    """A version of a workspace."""
+
+    version: int
+    created_at: datetime
+    author: str
+    message: str
+    reason: Reason
+    parent: int | None = Field(description="The version it was compared with.")
+    files: int
+    bytes_total: Bytes
+    bytes_new: Bytes = Field(description="Content that no earlier version had.")
+    tags: list[str] = Field(description="While it has any, no rule lets it go.")
 
 
 class ExecutionError(Wire):
@@ -353,6 +376,17 @@ class WarningEvent(Wire):
     message: str
 
 
+class SnapshotEvent(Wire):
+    """A version was saved. That one was brought back is a change with verb `restore`."""
+
+    event: Literal["snapshot"] = "snapshot"
+    id: str
+    time: datetime
+    workspace: Workspace
+    snapshot: Snapshot
+    seconds: float
+
+
 class ExecutionEvent(Wire):
     """What code does while `execute` runs it. Not kept, so it has no id; `executions/{id}` has all of it at the end."""
 
@@ -370,4 +404,4 @@ class ExecutionEvent(Wire):
     omitted: bool = Field(default=False, description="It was too large for an event.")
 
 
-Event = HelloEvent | ChangeEvent | WarningEvent | ExecutionEvent
+Event = HelloEvent | ChangeEvent | WarningEvent | SnapshotEvent | ExecutionEvent

@@ -12,9 +12,10 @@ STEPS = {
     "suspend": ("frozen", "record"),
     "resume": ("thawed", "record"),
     "stop": ("record", "container"),
-    "archive": ("record", "container", "files"),
+    "archive": ("saved", "record", "container", "files", "home"),
     "recover": ("files", "record"),
-    "delete": ("record", "container", "files", "home", "forgotten"),
+    "restore": ("saved", "record", "container", "files"),
+    "delete": ("record", "container", "files", "home", "versions", "forgotten"),
 }
 """What each verb has done when it reaches the step; a test kills the process at each of them."""
 
@@ -25,6 +26,7 @@ class Level:
     RUNNING = "running"
     THAWED = "thawed"
     RESTARTED = "restarted"
+    RECOVERED = "recovered"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 Asked of the agent, by whoever is to end things, just before. A command counts while it runs. Of a kernel that another
 process started it is not known whether it is busy, so the container's use of the processor decides, since it was
-asked last; at the first time it counts, because there is nothing to compare with.
+asked last; at the first time it counts, because there is nothing to compare with. So it is with the REPL kernel,
+whoever started it, because any process may run something in it; while it is somebody's turn, it is busy in any case.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from ..model.record import WorkspaceRecord
 from ..model.settings import Settings
 from ..runtimes.agent_client import AgentClient, Event
 from ..runtimes.rundir import RunDir
+from . import repl
 from .activity import Signals
 from .registry import Registry
 
@@ -31,10 +33,11 @@ class Inquiry:
         """Signals of an active workspace; none where nobody answers in time."""
         live = self._registry.connected().get(record.id)
         known = {process.id for process in live.processes} if live is not None else set()
+        known = {id for id in known if not repl.is_repl(id, record.execution)}
         try:
             if live is not None:
                 return self._judge(record, known, live.agent)
-            agent = AgentClient(RunDir(self._run_dir / record.execution).agent_socket, timeout=ASK_SECONDS)  # no hold
+            agent = AgentClient(self._run(record).agent_socket, timeout=ASK_SECONDS)  # no hold
             try:
                 return self._judge(record, known, agent)
             finally:
@@ -49,10 +52,14 @@ class Inquiry:
         kernels = len(others) - commands
         if not kernels:
             return Signals(user_processes=commands)
-        busy = self._busy(record.execution, agent.call("usage", timeout=ASK_SECONDS))
+        busy = repl.is_taken(self._run(record))
+        busy = self._busy(record.execution, agent.call("usage", timeout=ASK_SECONDS)) or busy
         return Signals(
             user_processes=commands, kernels_busy=kernels if busy else 0, kernels_idle=0 if busy else kernels
         )
+
+    def _run(self, record: WorkspaceRecord) -> RunDir:
+        return RunDir(self._run_dir / record.execution)
 
     def _busy(self, execution: str, usage: Event) -> bool:
         used, now = usage.get("cpu_seconds"), self._clock.monotonic()

@@ -136,9 +136,14 @@ class Janitor:
             looks: list[Look] = []
             for record in fresh:
                 with self._failing_alone(record, looks):
-                    after = self._look_at(record, done)
+                    after: WorkspaceRecord | None = record
+                    now = self._clock.now()
+                    at = next_look(record, now)
+                    if at is not None and at <= now:  # else it would say that nothing is to be done, and take its time
+                        after = self._look_at(record, done)
+                        at = next_look(after, self._clock.now()) if after is not None else None
                     if after is not None:
-                        looks.append(Look(after.id, after.version, next_look(after, self._clock.now())))
+                        looks.append(Look(after.id, after.version, at))
                     self._failures.pop(record.id, None)
             self._store.plan_look(looks)
             if len(records) < self._batch:

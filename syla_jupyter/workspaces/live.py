@@ -6,6 +6,7 @@ so asking whether a kernel lives costs nothing and never reaches the engine.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import signal
@@ -13,14 +14,19 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
-from ..model.errors import AgentError, BadPath, WorkspaceLost
+from ..model.errors import AgentError, AgentRefused, BadPath, WorkspaceLost
 from ..model.runtime import WORKSPACE_DIR, ContainerInfo, Exit
 from ..model.workspace import MIB, WorkspaceSpec, readable_bytes
 from ..runtimes.agent_client import AgentClient, Event
+from ..runtimes.control_groups import is_frozen, memory_limit_bytes
 from ..runtimes.rundir import RunDir
+from .variables_due import Due, variables_key
 
 log = logging.getLogger("syla.workspaces")
+SESSION_NAME = "JPY_SESSION_NAME"
+KERNEL = "kernel-"
 NOTES_MAX = 20  # lines a container may cause in our log
 ENDED = {
     75: "nobody held it any longer",
@@ -67,14 +73,14 @@ class RunningProcess:
         ended = self.exit
         if ended is None or (ended.code == 0 and not ended.detail):
             return ""
-        limits = self.workspace.spec.limits
         if ended.out_of_memory:
-            spec, more = self.workspace.spec, f"{2 * limits.memory_bytes // MIB}m"
+            spec, limit = self.workspace.spec, self.workspace.memory_limit_bytes
+            more = f"{2 * limit // MIB}m"
             raising = f"SYLA_MEMORY={more}, or c.Syla.memory in the configuration"
             if spec.home is not None:
                 raising = f"`syla workspace set {spec.name} --memory {more}`"
             return (
-                f"The kernel was stopped: it passed its memory limit of {readable_bytes(limits.memory_bytes)}. "
+                f"The kernel was stopped: it passed its memory limit of {readable_bytes(limit)}. "
                 f"Free what is not needed, or raise the limit: {raising}."
             )
         if ended.signal is not None:
@@ -110,8 +116,17 @@ class LiveWorkspace:
         return self._lost
 
     @property
+    def memory_limit_bytes(self) -> int:
+        """As it is now: anybody may have changed it since the start."""
+        now = None if self._lost else memory_limit_bytes(self.container.pid)
+        return now or self.spec.limits.memory_bytes
+
+    @property
     def frozen(self) -> bool:
-        """Whether some process has frozen it, or is about to; nothing inside answers then."""
+        """Whether somebody has frozen it, or is about to; nothing inside answers then."""
+        if not self._lost and not self.run.has("frozen") and is_frozen(self.container.pid):
+            with contextlib.suppress(OSError):  # its directory is gone
+                self.run.note("frozen", {})  # not by us: from now on it is thawed like any other
         return self.run.has("frozen")
 
     @property
@@ -129,25 +144,56 @@ class LiveWorkspace:
         argv: Sequence[str] = (),
         timeout: float,
     ) -> RunningProcess:
-        """Start a kernel whose clients connect to `run.client_prefix(slot)`; its sockets are bound on return."""
-        process = self._register(slot)
+        """Start a kernel whose clients connect to `run.client_prefix(slot)`; its sockets are bound on return.
+
+        Variables that are due to it are there then (`variables_due`), which a start waits for.
+        """
+        session = env.get(SESSION_NAME, "")
+        variables = "" if argv else variables_key(session, slot)
+        request = {"key": key.hex(), "cwd": cwd, "env": dict(env), "argv": list(argv) or None}
+        due = Due(self.spec.home) if self.spec.home is not None and variables else None
+        restore = due is not None and due.begin(variables, self.run.id)
         try:
-            answer = self.agent.call(
-                "start",
-                process=process.id,
-                key=key.hex(),
-                cwd=cwd,
-                env=dict(env),
-                argv=list(argv) or None,
-                timeout=timeout,
-            )
+            process, answer = self._start(slot, request, variables if restore else None, timeout)
+        except AgentRefused as exc:
+            if not restore or exc.code != "start_failed":
+                raise
+            # A kernel that was ended by what it loaded has noted it: the next one leaves that out.
+            process, answer = self._start(slot, request, variables, timeout)
+        try:
             self.run.link_kernel(str(answer.get("prefix")), slot)
-            self.run.note(f"kernel-{slot}", {"process": process.id, "key": key.decode("ascii")})
+            noted = {"process": process.id, "key": key.decode("ascii"), "variables": variables, "session": session}
+            self.run.note(f"kernel-{slot}", noted)
+            if due is not None:
+                due.done(variables)
         except BaseException:
             process.signal(9)
             self._forget(process)
             raise
         return process
+
+    def _start(
+        self, slot: str, request: Mapping[str, Any], restore: str | None, timeout: float
+    ) -> tuple[RunningProcess, Event]:
+        process = self._register(slot)
+        try:
+            answer = self.agent.call("start", process=process.id, restore_variables=restore, timeout=timeout, **request)
+        except BaseException:
+            process.signal(9)
+            self._forget(process)
+            raise
+        return process, answer
+
+    def saved_kernels(self) -> list[tuple[str, dict[str, str]]]:
+        """(slot, what was noted of it) of the kernels that run and can save their variables, whoever started them."""
+        said = self.agent.call("processes").get("running")
+        running = {id for id in said if isinstance(id, str)} if isinstance(said, list) else set()
+        found = []
+        for path in sorted((self.run.path / "h").glob(f"{KERNEL}*")):
+            noted = self.run.noted(path.name)
+            if noted is not None and noted.get("variables") and noted.get("process") in running and "key" in noted:
+                found.append((path.name[len(KERNEL) :], noted))
+        return found
 
     def find_kernel(self, slot: str) -> tuple[RunningProcess, bytes] | None:
         """The kernel in `slot` with its key, whichever process started it; None when none runs there."""

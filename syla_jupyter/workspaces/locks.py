@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
-from ..model.errors import Conflict
+from ..model.errors import Conflict, UnknownWorkspace
 
 LOCK_SECONDS = 30.0
 RETRY_SECONDS = 0.005
@@ -36,23 +38,35 @@ class Locks:
             raise _busy(id)
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with (self._directory / id).open("w") as file:
-                until = time.monotonic() + LOCK_SECONDS  # noqa: TID251  waits for another process, not for a policy
-                while True:
-                    try:
-                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        break
-                    except OSError:
-                        if time.monotonic() > until:  # noqa: TID251
-                            raise _busy(id) from None
-                        time.sleep(RETRY_SECONDS)
-                yield
+            with _locked(self._directory / id, id):
+                try:
+                    yield
+                except UnknownWorkspace:  # gone while we waited, and its lock file is here again by our doing
+                    self.forget(id)
+                    raise
         finally:
             lock.release()
 
     def forget(self, id: str) -> None:
-        """Of a workspace that is gone for good."""
+        """Of a workspace that is gone for good; whoever still waits for it finds that out."""
+        with self._lock:
+            self._locks.pop(id, None)
         (self._directory / id).unlink(missing_ok=True)
+
+
+def _locked(path: Path, id: str) -> IO[str]:
+    """That file, open and locked until it is closed; one that was removed while we waited for it locks nobody out."""
+    until = time.monotonic() + LOCK_SECONDS  # noqa: TID251  waits for another process, not for a policy
+    while True:
+        file = path.open("w")
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file.fileno()), path.lstat()):
+                return file
+        file.close()
+        if time.monotonic() > until:  # noqa: TID251
+            raise _busy(id)
+        time.sleep(RETRY_SECONDS)
 
 
 def _busy(id: str) -> Conflict:

@@ -1,8 +1,12 @@
-"""A workspace's directories on the host: its files, where they are while it is archived, and its home.
+"""A workspace's directories on the host: its files, and its home.
 
     <root>/workspaces/<name>            files, seen by people and by Jupyter
-    <root>/workspaces/.archived/<id>    the same while it is archived: on the same file system, so moving is a rename
+    <root>/workspaces/.archived/<id>    the same while they are being removed: a rename away, so they vanish at once
     <data>/homes/<id>                   home
+    <data>/snapshots/<id>               what is remembered of its snapshots; a cache, and journals of running restores
+
+An archived workspace has none of them. Its home goes last: while it is there, an archived workspace is not yet off this
+machine, and whoever comes next goes on. Where it is gone, whatever stands in the place of the files is somebody else's.
 
 What is in them was written by the container: nothing here follows a link that could be of its making.
 """
@@ -19,6 +23,7 @@ from ..model.record import WorkspaceRecord
 from ..runtimes.removal import remove_tree
 
 ARCHIVED_DIR = ".archived"
+RECOVERING = "recovering"
 
 
 class Places:
@@ -30,6 +35,17 @@ class Places:
 
     def archived(self, record: WorkspaceRecord) -> Path:
         return record.files.parent / ARCHIVED_DIR / record.id
+
+    def snapshots(self, id: str) -> Path:
+        """Made when it is missing."""
+        directory = self._data_dir / "snapshots" / id
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return directory
+
+    def known_snapshots(self, id: str) -> Path | None:
+        """The same where it is; None: nothing was ever saved or restored here."""
+        directory = self._data_dir / "snapshots" / id
+        return directory if directory.is_dir() else None
 
     def make(self, record: WorkspaceRecord) -> None:
         """Where the files are to be is a directory, and no link leads there; `BadPath` when it cannot be."""
@@ -44,29 +60,60 @@ class Places:
         except OSError as exc:
             raise BadPath("files", f"{record.files} cannot be made: {exc.strerror}") from exc
 
+    def make_home(self, record: WorkspaceRecord) -> None:
+        self.home(record).mkdir(mode=0o700, parents=True, exist_ok=True)
+
     def put_away(self, record: WorkspaceRecord) -> None:
         """By a rename within one file system: whole or not at all; no error when it is done already."""
         place = self.archived(record)
-        place.parent.mkdir(mode=0o700, exist_ok=True)
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.path.lexists(place):
+            return
         with contextlib.suppress(FileNotFoundError):
             record.files.rename(place)
 
     def is_put_away(self, record: WorkspaceRecord) -> bool:
-        return not os.path.lexists(record.files)
+        """Nothing of it is on this machine."""
+        return not os.path.lexists(self.home(record)) and not os.path.lexists(self.archived(record))
 
-    def bring_back(self, record: WorkspaceRecord) -> None:
-        """No error when it is done already; `NotConfirmed` when something else is in its place."""
-        if not os.path.lexists(self.archived(record)):
-            return
+    def mark_recovering(self, record: WorkspaceRecord) -> None:
+        (self.snapshots(record.id) / RECOVERING).touch(mode=0o600)
+        self.make_home(record)
+
+    def unmake_empty(self, record: WorkspaceRecord) -> None:
+        """After a recovery that failed: the directories that were made for it, and its mark, if they are empty."""
+        for directory in (record.files, self.home(record)):
+            with contextlib.suppress(FileNotFoundError):
+                try:
+                    directory.rmdir()
+                except OSError:
+                    return
+        self.unmark_recovering(record)
+
+    def is_recovering(self, record: WorkspaceRecord) -> bool:
+        return (self.snapshots(record.id) / RECOVERING).exists()
+
+    def unmark_recovering(self, record: WorkspaceRecord) -> None:
+        (self.snapshots(record.id) / RECOVERING).unlink(missing_ok=True)
+
+    def check_free(self, record: WorkspaceRecord) -> None:
+        """`NotConfirmed` when something stands where its files belong; an empty directory is nothing."""
+        with contextlib.suppress(OSError):
+            record.files.rmdir()
         if os.path.lexists(record.files):
             raise NotConfirmed(
                 "files", f"{record.files} is there already", "Move it elsewhere: the workspace's own files belong there"
             )
-        self.archived(record).rename(record.files)
 
     def erase_files(self, record: WorkspaceRecord) -> None:
         for place in (record.files, self.archived(record)):
             remove_tree(place)
 
+    def erase_archived(self, record: WorkspaceRecord) -> None:
+        remove_tree(self.archived(record))
+
     def erase_home(self, record: WorkspaceRecord) -> None:
         remove_tree(self.home(record))
+
+    def forget_snapshots(self, id: str) -> None:
+        remove_tree(self._data_dir / "snapshots" / id)

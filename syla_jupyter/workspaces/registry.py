@@ -8,8 +8,8 @@ asked for by the record (`finish` completes it):
     start     container, then record, then no owner    before the record the container is nobody's once we are dead
     suspend   frozen, then record                      a frozen container of an active workspace is thawed
     resume    thawed, then record                      a running one of a suspended workspace is frozen
-    stop, archive, delete     record, then the rest    the record says what is to be: `finish` does the rest again
-    recover   files back, then record                  an archived record puts them away again
+    stop, delete    record, then the rest              the record says what is to be: `finish` does the rest again
+    archive, recover, restore                          see `endings` and `rewinding`
 
 A container that has ended by itself (its lease, out of memory, the engine) leaves a record that names it: whoever reads
 the record under the lock writes that first (`_settled`).
@@ -18,61 +18,30 @@ the record under the lock writes that first (`_settled`).
 from __future__ import annotations
 
 import dataclasses
-import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from ..metadata.base import Allocation, WorkspaceStore
-from ..model.clock import Clock
-from ..model.errors import BadInput, Conflict, SylaError, UnknownWorkspace, WorkspaceLost
+from ..metadata.base import Allocation
+from ..model.errors import BadInput, SylaError, WorkspaceLost
 from ..model.policy import Policy
 from ..model.record import State, WorkspaceRecord
-from ..model.settings import Settings
+from ..model.snapshot import Reason
 from ..model.workspace import MIB, Limits
-from ..runtimes.base import Runtime
-from .capacity import Admission, host_admission
-from .catalog import ENDED, Catalog, Reach
 from .changes import STEPS, Change, Level
 from .disk import check_free
-from .engine import Engine
+from .held import log
 from .lifecycle import Verb, next_state
 from .live import LiveWorkspace
-from .locks import Locks
-from .moves import moved
-from .places import Places
-from .service import WorkspaceService
+from .retention import saved_by_itself
+from .rewinding import Rewinding
+from .vault import QUIET, Watch
 
 __all__ = ["STEPS", "Change", "Level", "Registry"]
-log = logging.getLogger("syla.workspaces")
 T = TypeVar("T")
 NOTED_BYTES = MIB
 
 
-class Registry:
-    def __init__(
-        self,
-        *,
-        catalog: Catalog,
-        store: WorkspaceStore,
-        containers: WorkspaceService,
-        runtime: Runtime,
-        settings: Settings,
-        places: Places,
-        clock: Clock,
-        reach: Reach = lambda verb, step: None,
-        admission: Admission | None = None,
-    ) -> None:
-        self.catalog = catalog
-        self._admission = admission or host_admission(settings)
-        self._store, self._containers = store, containers
-        self._engine = Engine(runtime, settings.run_dir)
-        self._settings, self._places, self._clock, self._reach = settings, places, clock, reach
-        self._locks = Locks(settings.data_dir / "locks")
-        self._live: dict[str, LiveWorkspace] = {}
-        self._lock = threading.Lock()
-        self.listeners: list[Callable[[Change], None]] = []
-
+class Registry(Rewinding):
     # -- verbs -------------------------------------------------------------------------------------------------
 
     def create(self, name: str, **described: Any) -> WorkspaceRecord:
@@ -88,9 +57,14 @@ class Registry:
             return live
         return self._resume(id)[1]
 
-    def resume(self, id: str) -> tuple[WorkspaceRecord, str]:
-        """Have it running; the record and the `Level` it came from."""
+    def resume(self, id: str, *, watch: Watch = QUIET) -> tuple[WorkspaceRecord, str]:
+        """Have it running, an archived one too; the record and the `Level` it came from."""
+        archived = self._store.get(id).state is State.ARCHIVED
+        if archived:
+            self.recover(id, watch=watch)
         record, _, level = self._resume(id)
+        if archived:
+            return record, Level.RECOVERED
         return record, level
 
     def attach(self, id: str, execution: str, ask: Callable[[LiveWorkspace], T]) -> T:
@@ -106,12 +80,7 @@ class Registry:
             if frozen:
                 self._engine.thaw(record)
             try:
-                live = self._current(record) or self._containers.connect(
-                    record.spec(self._places.home(record)), execution
-                )
-                with self._lock:
-                    self._live[id] = live
-                return ask(live)
+                return ask(self._connected(record))
             finally:
                 if frozen:
                     self._engine.freeze(record)
@@ -125,12 +94,16 @@ class Registry:
         version: int | None = None,
         reason: str = "asked to",
     ) -> WorkspaceRecord:
-        """Freeze it with all its kernels; with `stop` end its container, and the kernels' variables with it.
+        """Freeze it with all its kernels; with `stop` end its container, its variables saved for the next kernels.
+
+        A stopped one is saved as a version, as far as the object store answers: its files stay here in any case.
 
         `execution`, `version`: refuse with `Conflict` if it has another one by now; here and in the other verbs.
         """
         if stop:
-            return self._put_down(id, Verb.STOP, execution, version, reason)
+            record, variables = self._stop(id, execution, version, reason)
+            self._save_stopped(record, variables)
+            return record
         began = self._clock.now()
         with self._locks.only(id):
             record = self._read(id, version)
@@ -142,65 +115,6 @@ class Registry:
             record = self._store.replace(after)
             self._reach("suspend", "record")
         return self._changed("suspend", record, began)
-
-    def archive(
-        self, id: str, *, execution: str | None = None, version: int | None = None, reason: str = "asked to"
-    ) -> WorkspaceRecord:
-        """Put it away: no container, its directory out of sight; nothing is lost but variables."""
-        return self._put_down(id, Verb.ARCHIVE, execution, version, reason)
-
-    def _put_down(
-        self, id: str, verb: Verb, execution: str | None, version: int | None, reason: str
-    ) -> WorkspaceRecord:
-        began = self._clock.now()
-        with self._locks.only(id):
-            record = self._read(id, version)
-            after = self._moved(record, verb, reason, execution=execution)
-            if after is record:
-                return record
-            ended, record = record.execution, self._store.replace(after)
-            self._reach(verb, "record")
-            self._engine.end(ended)
-            self._reach(verb, "container")
-            if verb is Verb.ARCHIVE:
-                self._places.put_away(record)
-                self._reach(verb, "files")
-        return self._changed(verb, record, began)
-
-    def recover(self, id: str, *, reason: str = "asked to") -> WorkspaceRecord:
-        """Bring an archived one back, stopped."""
-        began = self._clock.now()
-        with self._locks.only(id):
-            record = self._store.get(id)
-            after = self._moved(record, Verb.RECOVER, reason)
-            if after is record:
-                return record
-            self._places.bring_back(record)
-            self._reach("recover", "files")
-            record = self._store.replace(after)
-            self._reach("recover", "record")
-        return self._changed("recover", record, began)
-
-    def delete(
-        self,
-        id: str,
-        *,
-        execution: str | None = None,
-        version: int | None = None,
-        confirmed: bool = False,
-        reason: str = "asked to",
-    ) -> None:
-        """For good: container, files, home, record. Only from the archive, unless `confirmed`."""
-        began = self._clock.now()
-        with self._locks.only(id):
-            record = self._read(id, version)
-            after = self._moved(record, Verb.DELETE, reason, execution=execution, confirmed=confirmed)
-            ended, record = record.execution, record if after is record else self._store.replace(after)
-            self._reach("delete", "record")
-            self._engine.end(ended)
-            self._reach("delete", "container")
-            self._erase(record)
-        self._changed("delete", record, began)
 
     def touch(self, id: str, seconds: float) -> WorkspaceRecord:
         """No policy acts for that long, up to the hard cap."""
@@ -260,26 +174,6 @@ class Registry:
         with self._lock:
             return {id: live for id, live in self._live.items() if not live.lost}
 
-    def finish(self, *, quick: bool = False) -> list[str]:
-        """Complete what a process that died had begun; one line for each thing done.
-
-        `quick`: where a container or a deletion is concerned, which costs next to nothing where nothing is wrong.
-        """
-        done = []
-        for record in self.catalog.unsettled() if quick else self.catalog.all():
-            if quick and not self._looks_wrong(record):
-                continue
-            try:
-                done += self._finish(record)
-            except (SylaError, OSError) as exc:
-                log.warning("workspace %s is left for the next time: %s", record.name, exc)
-        return done
-
-    def _looks_wrong(self, record: WorkspaceRecord) -> bool:
-        if record.state is State.DELETED:
-            return True
-        return not self._engine.run(record).listens() or record.frozen is not self._engine.is_frozen(record)
-
     def detach(self) -> None:
         """Let go of every container; they go on."""
         with self._lock:
@@ -301,7 +195,10 @@ class Registry:
                 level = Level.THAWED if record.frozen else level
                 self._reach("resume", "thawed")
             if record.execution and live is None:
-                live = self._containers.connect(record.spec(self._places.home(record)), record.execution)
+                try:
+                    live = self._connected(record)
+                except WorkspaceLost:  # its lease was over when it was thawed: nobody held it, nothing ran in it
+                    record = self._ended(record)
             if live is None:
                 level = Level.RESTARTED
                 record, live = self._start(record)
@@ -313,6 +210,22 @@ class Registry:
         if level is not Level.RUNNING:
             self._changed(Verb.RESUME if level is Level.THAWED else Verb.START, record, began)
         return record, live, level
+
+    def _save_stopped(self, record: WorkspaceRecord, variables: Mapping[str, Any]) -> None:
+        """What a person sees is the workspace stopped, whatever becomes of this."""
+        if record.state is not State.SUSPENDED or record.execution or not saved_by_itself(record):
+            return
+        try:
+            self._vault().save(
+                record,
+                Reason.SUSPEND,
+                author=record.owner,
+                message=record.reason,
+                details=self._described_with(record, variables),
+                if_changed=True,
+            )
+        except (SylaError, OSError) as exc:
+            log.warning("workspace %s is stopped, and no version of it was saved: %s", record.name, exc)
 
     def _start(self, record: WorkspaceRecord) -> tuple[WorkspaceRecord, LiveWorkspace]:
         def fits(others: Sequence[Allocation]) -> None:
@@ -334,65 +247,3 @@ class Registry:
         live.run.disown()
         self._reach("start", "disowned")
         return record, live
-
-    def _finish(self, record: WorkspaceRecord) -> list[str]:
-        with self._locks.only(record.id):
-            try:
-                before = self._store.get(record.id)
-            except UnknownWorkspace:
-                return []
-            record = self._settled(before)
-            if record is not before:
-                return [f"workspace {record.name}: {record.reason}"]
-            if record.state is State.ACTIVE and record.execution:
-                if self._engine.is_frozen(record):
-                    self._engine.thaw(record)
-                    return [f"workspace {record.name}: was frozen, and nobody had suspended it"]
-            elif record.frozen:
-                if not self._engine.is_frozen(record):
-                    self._engine.freeze(record)
-                    return [f"workspace {record.name}: ran on, though it is suspended"]
-            elif record.state is State.ARCHIVED and not self._places.is_put_away(record):
-                self._places.put_away(record)
-                return [f"workspace {record.name}: its files were put away"]
-            elif record.state is State.DELETED:
-                self._erase(record)
-                return [f"workspace {record.name}: deleted"]
-        return []
-
-    def _read(self, id: str, version: int | None) -> WorkspaceRecord:
-        record = self._store.get(id)
-        if version is not None and version != record.version:
-            raise Conflict(f"workspace {record.name!r} was changed since version {version}", "Read it again")
-        return self._settled(record)
-
-    def _settled(self, record: WorkspaceRecord) -> WorkspaceRecord:
-        """The record, after it was corrected where its container has ended."""
-        if not record.execution or self._engine.run(record).listens():
-            return record
-        self._engine.end(record.execution)
-        return self._store.replace(self._moved(record, Verb.LOST, ENDED))
-
-    def _current(self, record: WorkspaceRecord) -> LiveWorkspace | None:
-        """This process's connection to the container that the record names."""
-        with self._lock:
-            live = self._live.get(record.id)
-        return live if live is not None and not live.lost and live.run.id == record.execution else None
-
-    def _erase(self, record: WorkspaceRecord) -> None:
-        self._places.erase_files(record)
-        self._reach("delete", "files")
-        self._places.erase_home(record)
-        self._reach("delete", "home")
-        self._store.remove(record.id, record.version)
-        self._locks.forget(record.id)
-        self._reach("delete", "forgotten")
-
-    def _moved(self, record: WorkspaceRecord, verb: Verb, reason: str, **how: Any) -> WorkspaceRecord:
-        return moved(record, verb, now=self._clock.now(), reason=reason, **how)
-
-    def _changed(self, verb: str, record: WorkspaceRecord, began: float, reason: str = "") -> WorkspaceRecord:
-        change = Change(verb, record, reason or record.reason, max(0.0, self._clock.now() - began))
-        for listener in self.listeners:
-            listener(change)
-        return record

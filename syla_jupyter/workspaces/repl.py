@@ -22,6 +22,7 @@ from ..model.errors import Conflict, WorkspaceLost, WrongState
 from ..model.runtime import WORKSPACE_DIR
 from ..model.settings import Settings
 from ..model.template import Template
+from ..runtimes.rundir import RunDir
 from .live import LiveWorkspace, RunningProcess
 from .placement import kernel_environment
 
@@ -63,6 +64,26 @@ def find(live: LiveWorkspace) -> Kernel | None:
     slot = _slot(live)
     found = live.find_kernel(slot)
     return None if found is None or found[0].exit is not None else Kernel(*found, slot)
+
+
+def is_repl(process_id: str, execution: str) -> bool:
+    """Whether the agent calls the REPL kernel of that container so."""
+    return process_id.startswith(f"{_slot_of(execution)}.")
+
+
+def is_taken(run: RunDir) -> bool:
+    """Whether it is somebody's turn, in any process: the kernel runs something, or is about to."""
+    try:
+        fd = os.open(run.path / "h" / TURN, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False  # nobody has ever run anything
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def ensure(live: LiveWorkspace, start: KernelStart, clock: Clock) -> Kernel:
@@ -108,8 +129,12 @@ def talk(
 
 
 def _slot(live: LiveWorkspace) -> str:
+    return _slot_of(live.run.id)
+
+
+def _slot_of(execution: str) -> str:
     """Slots of all containers are in one directory."""
-    return f"main{live.run.id}"
+    return f"main{execution}"
 
 
 def _start(live: LiveWorkspace, start: KernelStart) -> Kernel:

@@ -120,6 +120,15 @@ def test_a_kernel_that_dies_is_told(workspace: Workspace) -> None:
     assert ended.error is not None
     assert "memory limit of 512 MB" in ended.error.value
     assert ended.exit_code == 137
+    workspace.refresh()
+    workspace.change(limits=Limits(2, 768 * MIB, 1 << 30))  # while it runs
+    try:
+        again = workspace.execute("x = bytearray(2 << 30)")
+        assert again.error is not None
+        assert "memory limit of 768 MB" in again.error.value
+    finally:
+        workspace.refresh()
+        workspace.change(limits=Limits(2, 512 * MIB, 1 << 30))
     assert workspace.execute("1").status == "ok"
 
 
@@ -268,7 +277,7 @@ def test_commands_are_bounded(workspace: Workspace) -> None:
     assert time.monotonic() - began < 10
 
 
-def test_suspending_keeps_variables_and_stopping_does_not(syla: Syla) -> None:
+def test_suspending_and_stopping_keep_variables(syla: Syla) -> None:
     """The verbs, with what `due` says; a suspended one is resumed by being used."""
     made = syla.create("life", type="session", labels={"a": "b"}, policy=Policy(idle_seconds=3600))
     assert made.variables() == []
@@ -285,7 +294,7 @@ def test_suspending_keeps_variables_and_stopping_does_not(syla: Syla) -> None:
     assert made.resume() == "restarted"
     with pytest.raises(Conflict, match="meant for execution"):
         made.archive(execution=execution)
-    assert made.execute("'a' in globals()").result == {"text/plain": "False"}
+    assert made.execute("'a' in globals()").result == {"text/plain": "True"}
     made.touch(7200)
     made.change(labels={"c": "d"})
     assert made.refresh().labels == {"c": "d"}

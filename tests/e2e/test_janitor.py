@@ -22,6 +22,7 @@ from syla_jupyter.model.quota import Capacity, Quotas
 from syla_jupyter.model.record import State, WorkspaceRecord
 from syla_jupyter.model.workspace import GIB, MIB, Limits, Network
 from syla_jupyter.runtimes.base import LABEL_RUN
+from syla_jupyter.workspaces import repl
 from syla_jupyter.workspaces.activity import Signals
 from syla_jupyter.workspaces.capacity import Admission
 from syla_jupyter.workspaces.catalog import Catalog
@@ -115,6 +116,7 @@ def kept(engine: Any, session_dir: Path, tmp_path: Path) -> Iterator[Kept]:
         containers=application.service,
         runtime=application.runtime,
         admission=FIVE,
+        vault=application.vault,
         **common,
     )
     yield Kept(application, registry, places, clock, tmp_path)
@@ -175,6 +177,26 @@ def test_a_kernel_of_another_process_counts_while_it_computes(kept: Kept) -> Non
         assert inquiry(record).kernels_busy == 1
         kept.registry.detach()  # now nobody here is connected: asked without holding it
         assert not kept.registry.connected()
+        kept.clock.ahead += 50 * MINUTE
+        assert inquiry(record) == Signals(kernels_idle=1)
+    finally:
+        other.detach()
+
+
+def test_the_repl_kernel_counts_whoever_runs_something_in_it(kept: Kept) -> None:
+    """While a command has its turn it is busy, though it computes nothing; and nobody takes it for ours."""
+    record, live = kept.running("proj")
+    clock = SystemClock()
+    repl.ensure(live, repl.KernelStart(), clock)
+    inquiry = Inquiry(registry=kept.registry, settings=kept.application.settings, clock=kept.clock)
+    assert inquiry(record).kernels_busy == 1  # the first look
+    kept.clock.ahead += 50 * MINUTE
+    assert inquiry(record) == Signals(kernels_idle=1)
+    other = kept.application.service.connect(record.spec(kept.places.home(record)), record.execution)
+    try:
+        with repl.talk(other, timeout_seconds=30, start=repl.KernelStart(), clock=clock):
+            kept.clock.ahead += 50 * MINUTE
+            assert inquiry(record) == Signals(kernels_busy=1)
         kept.clock.ahead += 50 * MINUTE
         assert inquiry(record) == Signals(kernels_idle=1)
     finally:

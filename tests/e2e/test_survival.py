@@ -382,6 +382,23 @@ async def test_a_message_thaws(sleepy: Lab) -> None:
         assert notebook.states == []
 
 
+async def test_what_somebody_else_paused_is_thawed(sleepy: Lab) -> None:
+    """A container that was paused behind our back goes on with the next message, interrupt or page."""
+    async with page(sleepy) as notebook:
+        container(sleepy).pause()
+        assert await notebook.value("x") == "42"
+        cell = await notebook.begin("open('endless', 'w')\nwhile True: pass")
+        await wait_until_async((sleepy.root / "endless").exists, 30, "the cell's start")
+        container(sleepy).pause()
+        await notebook.post("interrupt")
+        assert "KeyboardInterrupt" in (await cell.ended()).text
+        container(sleepy).pause()
+        async with sleepy.connected(notebook.session) as other:
+            assert await other.value("x") == "42"
+        assert not frozen(sleepy)
+        assert notebook.states == []
+
+
 async def test_a_new_page_thaws(sleepy: Lab) -> None:
     """A new websocket, an interrupt and a restart resume a suspended workspace."""
     session = await opened(sleepy)

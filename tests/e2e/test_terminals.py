@@ -257,6 +257,20 @@ async def test_a_server_has_so_many_terminals(lab_server: Lab) -> None:
     assert [c for c in commands(lab_server) if "bash" in c] == []
 
 
+async def test_a_server_that_is_killed_ends_them(start_lab: StartLab) -> None:
+    """Nothing that was started in its terminals goes on, in whatever session it is."""
+    lab = start_lab()
+    async with terminal(lab) as screen:
+        await screen.run("setsid sleep 4731 & nohup sleep 4732 & (setsid sh -c 'trap \"\" HUP; sleep 4733' &)")
+        await wait_until_async(lambda: len([c for c in commands(lab) if "sleep 473" in c]) >= 3, 10, "all three")
+        lab.stop(signal.SIGKILL)
+        (container,) = lab.installation.containers()
+        await wait_until_async(
+            lambda: not [c for c in commands(lab) if "sleep 473" in c or "bash" in c], 5, "the end of all three"
+        )
+        assert container.name in {c.name for c in lab.installation.containers()}, "it was its container that ended"
+
+
 async def test_the_server_ends_them(start_lab: StartLab) -> None:
     """A server that is asked to end takes all terminals with it, detached processes too, one that starts included."""
     lab = start_lab()

@@ -31,8 +31,9 @@ PLAN: dict[str, tuple[tuple[str, ...], set[State], State | None]] = {
     "suspend": (("open",), {State.ACTIVE, State.SUSPENDED}, State.SUSPENDED),
     "resume": (("open", "suspend"), {State.ACTIVE, State.SUSPENDED}, State.ACTIVE),
     "stop": (("open",), {State.SUSPENDED}, State.SUSPENDED),
-    "archive": (("open",), {State.ARCHIVED}, State.ARCHIVED),
+    "archive": (("open",), {State.ACTIVE, State.ARCHIVED}, State.ARCHIVED),
     "recover": (("open", "archive"), {State.ARCHIVED, State.SUSPENDED}, State.SUSPENDED),
+    "restore": (("open", "take"), {State.ACTIVE, State.SUSPENDED}, State.SUSPENDED),
     "delete": (("open",), {State.DELETED}, None),
 }
 
@@ -60,19 +61,26 @@ def again(registry: Registry, verb: str, name: str, root: Path) -> None:
         registry.suspend(id, stop=True)
     elif verb == "delete":
         registry.delete(id, confirmed=True)
+    elif verb == "restore":
+        registry.rewind(id, 1, author="ann")
     else:
         getattr(registry, verb)(id)
 
 
 def kept(record: WorkspaceRecord, host: Host, marks: bool) -> None:
-    """Files and home are where the record says that they are, with what was in them."""
+    """Files and home are here with what was in them, or all of it is in the store and nothing here."""
     if not marks:
         return
+    home = host.app.settings.data_dir / "homes" / record.id
     archived = record.files.parent / ".archived" / record.id
-    here, away = (archived, record.files) if record.state is State.ARCHIVED else (record.files, archived)
-    assert (here / "kept").read_text() == "files"
-    assert not away.exists()
-    assert (host.app.settings.data_dir / "homes" / record.id / "kept").read_text() == "home"
+    assert not archived.exists()
+    if record.state is State.ARCHIVED:
+        assert not record.files.exists()
+        assert not home.exists()
+        assert host.app.versions().verify(record.id, data=True).ok
+    else:
+        assert (record.files / "kept").read_text() == "files"
+        assert (home / "kept").read_text() == "home"
 
 
 def consistent(host: Host) -> None:
@@ -96,7 +104,10 @@ def test_killed_at(verb: str, step: str, registry: Registry, hostile_host: Host)
         home.mkdir(parents=True)
         (home / "kept").write_text("home")
         for one in before:
-            getattr(registry, one)(made.id)
+            if one == "take":
+                host.app.versions().take(made.id, author="ann")
+            else:
+                getattr(registry, one)(made.id)
     environ = {**host.environ, "SYLA_HOME": str(host.app.settings.data_dir), "TEST_RUN_DIR": str(host.run_dir)}
     done = subprocess.run(
         [sys.executable, str(CLIENT), verb, step, name], env=environ, cwd=host.root, capture_output=True, timeout=60

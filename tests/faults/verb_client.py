@@ -20,6 +20,7 @@ VERBS = {
     "stop": lambda registry, name: registry.suspend(registry.catalog.get(name).id, stop=True),
     "archive": lambda registry, name: registry.archive(registry.catalog.get(name).id),
     "recover": lambda registry, name: registry.recover(registry.catalog.get(name).id),
+    "restore": lambda registry, name: registry.rewind(registry.catalog.get(name).id, 1, author="ann"),
     "delete": lambda registry, name: registry.delete(registry.catalog.get(name).id, confirmed=True),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import errno
 import inspect
 import os
@@ -59,6 +60,8 @@ REVIEWED_CHECKPOINTS = {
     "_get_os_path": "called by nothing left",
     "_root_dir_default": "the server's own directory, at its start",
 }
+
+EMPTY = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 
 
 @pytest.fixture
@@ -236,6 +239,18 @@ async def test_a_save_keeps_the_file(manager: WorkspaceContentsManager, root: Pa
     await manager.save({"type": "file", "format": "text", "content": "after"}, "f")
     assert (root / "g").read_text() == "after"
     assert (root / "f").stat().st_mode & 0o777 == 0o640
+
+
+async def test_two_saves_at_once(manager: WorkspaceContentsManager, root: Path) -> None:
+    """They come one after the other: the file is what one of them wrote, and no backup is left."""
+    texts = ["a" * 3_000_000, "b" * 2_000_000, "c"]
+    (root / "f").write_text("before")
+    for _ in range(5):
+        saves = [manager.save({"type": "file", "format": "text", "content": text}, "f") for text in texts]
+        await asyncio.gather(*saves, manager.save({"type": "notebook", "content": EMPTY}, "n.ipynb"))
+        found = (root / "f").read_text()
+        assert any(found == text for text in texts), f"a mixture of {len(found)} characters"
+        assert set(names(root)) <= {"f", "n.ipynb", ".ipynb_checkpoints"}
 
 
 async def test_a_file_that_is_its_own_checkpoint(manager: WorkspaceContentsManager, root: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from syla_jupyter.agent.process import below
+from syla_jupyter.runtimes.agent_client import AgentClient
 from tests.installation import wait_until
 
 from .agent_process import RunningAgent, running_agent
@@ -106,6 +107,35 @@ def test_a_shell_that_ignores_hanging_up_is_killed(agent: RunningAgent) -> None:
     with shell(agent, "deaf", "trap '' HUP TERM"):
         agent.client.call("end_session", process="deaf")
         assert agent.wait_event("exit", process="deaf", timeout=5)["signal"] == signal.SIGKILL
+
+
+def test_everything_ends_with_the_host_that_was_killed() -> None:
+    """A host process that dies takes its end of the terminal with it; what was detached ends all the same."""
+    with running_agent(zygote=False, spares=0, hold_seconds=60) as other:
+        host = AgentClient(other.directory / "agent", hold_seconds=60)
+        near, far = os.openpty()
+        request = {"process": "guarded", "argv": ["bash", "--norc"], "cwd": str(other.directory), "env": {}}
+        pid = int(host.call("command", tty=True, fds=(far, far, far), **request)["pid"])
+        os.close(far)
+        assert host.call("guard_session", process="guarded", fds=(near,))["guarded"] is True
+        os.write(near, b"setsid sleep 300 & (setsid nohup sleep 301 &)\n")
+        started = wait_until(lambda: len(found := sleepers(pid)) == 2 and found, 5, "what was started")
+        os.close(near)  # as the kernel does for a process that is killed: first the one, then the other
+        host.close()
+        other.wait_event("exit", process="guarded", timeout=5)
+        wait_until(lambda: not alive(started), 2, f"the end of all: {alive(started)}")
+        kept = [os.readlink(fd) for fd in Path(f"/proc/{other.process.pid}/fd").iterdir()]
+        assert not [one for one in kept if "ptmx" in one]
+
+
+def test_a_process_that_has_ended_is_not_guarded(agent: RunningAgent) -> None:
+    """Its terminal is not kept."""
+    near, far = os.openpty()
+    try:
+        assert agent.client.call("guard_session", process="nobody", fds=(near,))["guarded"] is False
+    finally:
+        os.close(near)
+        os.close(far)
 
 
 def test_after_exit_what_was_detached_goes_on(agent: RunningAgent) -> None:

@@ -102,11 +102,12 @@ def test_an_idle_workspace_is_warned_of_then_frozen_then_stopped_archived_and_de
     assert not swept.now(record).execution
     swept.minutes(2 * 24 * 60, step=20)
     assert swept.now(record).state is State.ARCHIVED
-    assert (swept.local.places.archived(record) / "kept.txt").read_text() == "x"
+    assert not record.files.exists()
+    assert [version.reason.value for version in swept.local.versions.all(record.id)] == ["suspend"]
     swept.minutes(3 * 24 * 60, step=20)
     with pytest.raises(UnknownWorkspace):
         swept.now(record)
-    assert not swept.local.places.archived(record).exists()
+    assert list(swept.local.vault.objects.list("")) == []
     assert len(swept.warnings) == 4
     assert [verb for verb, _ in swept.changes if verb != "warn"] == [
         "create", "start", "suspend", "stop", "archive", "delete",

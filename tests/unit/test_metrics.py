@@ -16,10 +16,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 from syla_jupyter.metadata.base import Count
 from syla_jupyter.metrics.collector import Metered
 from syla_jupyter.metrics.gauges import Gauges, Running, group_usage
-from syla_jupyter.metrics.table import CHANGES, DURATION, GAUGES, POOL
+from syla_jupyter.metrics.table import CHANGES, DURATION, GAUGES, OPERATIONS, POOL
+from syla_jupyter.model.errors import ObjectMissing
 from syla_jupyter.model.record import State
 from syla_jupyter.model.settings import PoolSettings
 from syla_jupyter.model.workspace import WorkspaceType
+from syla_jupyter.objects.local import LocalObjects
+from syla_jupyter.objects.metered import OPERATIONS as metered_operations
+from syla_jupyter.objects.metered import MeteredObjects
 from syla_jupyter.workspaces.changes import Change
 from syla_jupyter.workspaces.pool import LOG_MAX_BYTES, Pool
 
@@ -182,3 +186,20 @@ def test_every_expression_of_the_dashboard_names_metrics_that_exist(shown: Shown
     assert {*GAUGES, f"{CHANGES}_total", f"{DURATION}_bucket", f"{POOL}_total"} <= seen
     places = [tuple(panel["gridPos"].values()) for panel in dashboard["panels"]]
     assert len(set(places)) == len(places)
+
+
+def test_requests_to_the_object_stores_are_counted(shown: Shown, tmp_path: Path) -> None:
+    """What a metered store does shows: how often, how it ended, how many bytes."""
+    (tmp_path / "objects").mkdir()
+    store = MeteredObjects(LocalObjects(tmp_path / "objects"), shown.metered.requested)
+    store.put("a/b", b"12345")
+    store.get("a/b", start=1)
+    with pytest.raises(ObjectMissing):
+        store.get("a/c")
+    assert shown.value("syla_object_requests_total", operation="put", result="ok") == 1
+    assert shown.value("syla_object_requests_total", operation="get", result="ok") == 1
+    assert shown.value("syla_object_requests_total", operation="get", result="object_missing") == 1
+    assert shown.value("syla_object_bytes_total", direction="sent") == 5
+    assert shown.value("syla_object_bytes_total", direction="received") == 4
+    assert shown.value("syla_object_request_seconds_count", operation="put") == 1
+    assert metered_operations == OPERATIONS

@@ -1,0 +1,109 @@
+"""Versions as people and programs see them; the names in JSON are those of the REST API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..model.errors import BadInput
+from ..model.snapshot import Damage, Version
+from ..workspaces.inventory import variable_lines
+from ..workspaces.versions import Differences
+from .words import clock_time, past, plural, printable, rfc3339, size
+
+if TYPE_CHECKING:
+    from ..snapshots.diff import Change
+
+NAMED_MAX = 200
+"""Files of one kind in a comparison; a program asks with --json."""
+
+
+def parse_number(text: str) -> int:
+    """`v3` or `3`."""
+    digits = text.removeprefix("v")
+    if not (digits.isascii() and digits.isdecimal()) or not 0 < int(digits) < 1 << 31:
+        raise BadInput("VERSION", f"{text[:40]!r} is no version", "Such as v3; `syla snapshot list` has them")
+    return int(digits)
+
+
+def as_json(version: Version) -> dict[str, Any]:
+    return {
+        "version": version.number,
+        "created_at": rfc3339(version.created_at),
+        "author": version.author,
+        "message": version.message,
+        "reason": version.reason.value,
+        "parent": version.parent or None,
+        "files": version.files,
+        "bytes_total": version.bytes_total,
+        "bytes_new": version.bytes_new,
+        "tags": list(version.tags),
+    }
+
+
+def rows(versions: Sequence[Version], now: float) -> list[tuple[str, ...]]:
+    """(version, time, reason, files, size, new, tags, message) each, newest first."""
+    return [
+        (
+            f"v{v.number}", clock_time(v.created_at, now), v.reason.value.replace("_", "-"), f"{v.files:,}",
+            size(v.bytes_total), size(v.bytes_new), printable(", ".join(v.tags)), printable(v.message),
+        )
+        for v in reversed(versions)
+    ]  # fmt: skip
+
+
+def detail_rows(version: Version, now: float) -> list[tuple[str, str]]:
+    packages = version.details.get("packages")
+    found = [
+        ("version", f"v{version.number}" + (f", after v{version.parent}" if version.parent else "")),
+        ("taken", f"{clock_time(version.created_at, now)} ({past(version.created_at, now)})"),
+        ("by", f"{printable(version.author)} ({version.reason.value.replace('_', '-')})"),
+        ("holds", f"{plural(version.files, 'file')}, {size(version.bytes_total)}; {size(version.bytes_new)} of it new"),
+    ]
+    if version.message:
+        found.insert(1, ("message", printable(version.message)))
+    if version.tags:
+        found.append(("tags", printable(", ".join(version.tags))))
+    if version.details.get("image"):
+        found.append(("image", printable(str(version.details["image"]))))
+    if isinstance(packages, Mapping):
+        found.append(("packages", printable(", ".join(f"{k} {v}" for k, v in packages.items())) or "none"))
+    for line in variable_lines(version.details.get("variables")):
+        found.append(("variables", printable(line)))
+    said = version.details.get("said")
+    if isinstance(said, Mapping):
+        counts = said.get("counts", {})
+        found.append(("left out", printable(", ".join(f"{n} {kind}" for kind, n in dict(counts).items()))))
+    return found
+
+
+def diff_json(found: Differences) -> dict[str, Any]:
+    files = found.files
+    kinds = {"added": files.added, "changed": files.changed, "removed": files.removed, "renamed": files.renamed}
+    return {
+        **{kind: [_change(change) for change in changes] for kind, changes in kinds.items()},
+        "attributes": [_change(change) for change in files.attributes],
+        "packages": list(found.packages),
+        "variables": list(found.variables),
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    row = {"path": change.path, "kind": change.kind, "bytes": change.new_size, "bytes_before": change.old_size}
+    return {**row, "path_before": change.old_path or None}
+
+
+def diff_lines(found: Differences) -> list[str]:
+    files = found.files
+    lines = [f"+ {c.path}  ({size(c.new_size or 0)})" for c in files.added]
+    lines += [f"~ {c.path}  ({size(c.old_size or 0)} -> {size(c.new_size or 0)})" for c in files.changed]
+    lines += [f"- {c.path}" for c in files.removed]
+    lines += [f"> {c.old_path} -> {c.path}" for c in files.renamed]
+    return lines + [f"= {c.path}  (mode, time or attributes)" for c in files.attributes]
+
+
+def damage_lines(damage: Sequence[Damage], lost: Mapping[int, Sequence[bytes]]) -> list[str]:
+    lines = [f"{one.key}: {one.problem}" for one in damage]
+    return lines + [
+        f"v{number}: {plural(len(chunks), 'piece')} of it cannot be read" for number, chunks in lost.items()
+    ]

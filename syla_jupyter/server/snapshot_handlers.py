@@ -1,0 +1,200 @@
+"""What each route about versions does: one call of a use case, as in `handlers`."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import Any
+
+from ..model.errors import BadInput
+from ..model.retention import Retention
+from ..model.snapshot import Damage
+from ..workspaces.copies import Copies
+from ..workspaces.versions import Versions
+from . import shown, snapshot_wire
+from .handlers import Call, Reply, show
+from .snapshot_wire import FILES_MAX
+
+RULES = ("last", "hourly", "daily", "weekly", "monthly")
+
+
+def list_snapshots(call: Call) -> Reply:
+    versions = _versions(call).all(call.found().id)
+    return Reply(snapshot_wire.SnapshotList(snapshots=[shown.snapshot(version) for version in versions]))
+
+
+def take(call: Call) -> Reply:
+    asked: snapshot_wire.TakeSnapshot = call.body
+    record = call.found()
+    taken = _versions(call).take(
+        record.id, author=record.owner, message=asked.message, tags=asked.tags, if_changed=asked.if_changed
+    )
+    return Reply(
+        snapshot_wire.TakenSnapshot(
+            snapshot=None if taken.version is None else shown.snapshot(taken.version),
+            consistent=taken.consistent,
+            said=dict(taken.report.said.counts),
+        )
+    )
+
+
+def get_snapshot(call: Call) -> Reply:
+    return Reply(shown.snapshot_details(_versions(call).get(call.found().id, _number(call))))
+
+
+def change_snapshot(call: Call) -> Reply:
+    return Reply(shown.snapshot(_versions(call).tag(call.found().id, _number(call), call.body.tags)))
+
+
+def delete_snapshot(call: Call) -> Reply:
+    _versions(call).delete(call.found().id, [_number(call)])
+    return Reply(None, 204)
+
+
+def restore(call: Call) -> Reply:
+    asked: snapshot_wire.RestoreSnapshot = call.body
+    record, number = call.found(), _number(call)
+    if "into" in asked.model_fields_set:
+        if asked.paths:
+            raise BadInput("paths", "paths go back to where they were", "Leave out `paths`, or `into`")
+        return _copied(call, asked.into, number)
+    rewound = _versions(call).restore(record.id, number, author=record.owner, paths=asked.paths, partial=asked.partial)
+    return Reply(
+        snapshot_wire.RestoredSnapshot(
+            workspace=show(call.services, rewound.record),
+            saved=rewound.before.number if rewound.before else None,
+            notes=[shown.plain(note) for note in rewound.notes],
+        )
+    )
+
+
+def diff(call: Call) -> Reply:
+    found = _versions(call).diff(call.found().id, _number(call, "a"), _number(call, "b"))
+    files = found.files
+    kinds = {
+        "added": files.added,
+        "changed": files.changed,
+        "removed": files.removed,
+        "renamed": files.renamed,
+        "attributes": files.attributes,
+    }
+    rows: dict[str, Any] = {
+        kind: [
+            snapshot_wire.FileChange(
+                path=shown.plain(one.path),
+                kind=one.kind,
+                path_before=shown.plain(one.old_path) or None,
+                bytes=one.new_size,
+                bytes_before=one.old_size,
+            )
+            for one in changes[:FILES_MAX]
+        ]
+        for kind, changes in kinds.items()
+    }
+    return Reply(
+        snapshot_wire.SnapshotDiff(
+            **rows,
+            omitted=sum(max(0, len(changes) - FILES_MAX) for changes in kinds.values()),
+            packages=[shown.plain(line) for line in found.packages],
+            variables=[shown.plain(line) for line in found.variables],
+        )
+    )
+
+
+def clone(call: Call) -> Reply:
+    asked: snapshot_wire.CloneWorkspace = call.body
+    return _copied(call, asked.name, asked.version)
+
+
+def export(call: Call) -> Reply:
+    asked: snapshot_wire.ExportWorkspace = call.body
+    record = call.found()
+    file = tempfile.TemporaryFile(dir=call.services.application.settings.data_dir)  # noqa: SIM115  the reply's
+    try:
+        if asked.config_only:
+            _copies(call).export_config(record.id, file)
+        else:
+            _copies(call).export(record.id, file, author=record.owner, number=asked.version)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return Reply(None, 200, {"Content-Disposition": f'attachment; filename="{record.id}.syla"'}, file)
+
+
+def verify(call: Call) -> Reply:
+    part: float = call.body.part
+    found = _versions(call).verify(call.found().id, data=part or False)
+    return Reply(
+        snapshot_wire.VerifyShown(
+            ok=found.ok,
+            versions=found.versions,
+            chunks=found.chunks,
+            packs=found.packs,
+            packs_read=found.packs_read,
+            bytes_read=found.bytes_read,
+            damage=_damage(found.damage),
+            lost=sorted(found.lost),
+        )
+    )
+
+
+def repair(call: Call) -> Reply:
+    found = _versions(call).repair(call.found().id)
+    return Reply(
+        snapshot_wire.RepairShown(
+            packs_read=found.packs_read,
+            chunks_found=found.chunks_found,
+            damage=_damage(found.damage),
+            lost=sorted(found.lost),
+            versions_lost=list(found.versions_lost),
+        )
+    )
+
+
+def prune(call: Call) -> Reply:
+    asked: snapshot_wire.PruneSnapshots = call.body
+    id, versions = call.found().id, _versions(call)
+    given = {rule: getattr(asked, rule) for rule in RULES if rule in asked.model_fields_set}
+    rules = Retention(**{**dict.fromkeys(RULES, 0), **given}) if given else None
+    verdicts = versions.judged(id, rules) if rules else []
+    report = versions.prune(id, rules, dry_run=asked.dry_run)
+    return Reply(
+        snapshot_wire.PruneShown(
+            dry_run=asked.dry_run,
+            deleted=[verdict.version.number for verdict in verdicts if not verdict.kept],
+            bytes_kept=report.bytes_kept,
+            bytes_freed=report.bytes_freed,
+        )
+    )
+
+
+# -- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _copied(call: Call, name: str, number: int | None) -> Reply:
+    record = call.found()
+    made = _copies(call).clone(record.id, name, root=call.services.root, author=record.owner, number=number)
+    return Reply(
+        snapshot_wire.RestoredSnapshot(
+            workspace=show(call.services, made.record), saved=None, notes=[shown.plain(note) for note in made.notes]
+        )
+    )
+
+
+def _damage(damage: tuple[Damage, ...]) -> list[snapshot_wire.DamageShown]:
+    return [snapshot_wire.DamageShown(key=one.key, problem=shown.plain(one.problem)) for one in damage[:FILES_MAX]]
+
+
+def _versions(call: Call) -> Versions:
+    return call.services.application.versions()
+
+
+def _copies(call: Call) -> Copies:
+    return call.services.application.copies()
+
+
+def _number(call: Call, name: str = "version") -> int:
+    text = call.names[name]
+    if not (text.isascii() and text.isdecimal()) or not 0 < int(text[:20]) < 1 << 31:
+        raise BadInput(name, f"{text[:40]!r} is no version", "A number, as in the list")
+    return int(text)

@@ -1,0 +1,97 @@
+"""What every verb on a record stands on: its lock, the record as it really is, and who is told afterwards."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ..metadata.base import WorkspaceStore
+from ..model.clock import Clock
+from ..model.errors import Conflict
+from ..model.record import WorkspaceRecord
+from ..model.settings import Settings
+from ..runtimes.base import Runtime
+from .capacity import Admission, host_admission
+from .catalog import ENDED, Catalog, Reach
+from .changes import Change
+from .engine import Engine
+from .lifecycle import Verb
+from .live import LiveWorkspace
+from .locks import Locks
+from .moves import moved
+from .places import Places
+from .service import WorkspaceService
+from .vault import Vault
+
+log = logging.getLogger("syla.workspaces")
+
+
+class Held:
+    """`vault`: opened at the first call."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        store: WorkspaceStore,
+        containers: WorkspaceService,
+        runtime: Runtime,
+        settings: Settings,
+        places: Places,
+        clock: Clock,
+        reach: Reach = lambda verb, step: None,
+        vault: Callable[[], Vault],
+        admission: Admission | None = None,
+    ) -> None:
+        self.catalog = catalog
+        self._admission = admission or host_admission(settings)
+        self._store, self._containers = store, containers
+        self._engine = Engine(runtime, settings.run_dir)
+        self._settings, self._places, self._clock, self._reach = settings, places, clock, reach
+        self._locks = Locks(settings.data_dir / "locks")
+        self._live: dict[str, LiveWorkspace] = {}
+        self._lock = threading.Lock()
+        self._open_vault = vault
+        self.listeners: list[Callable[[Change], None]] = []
+
+    def _read(self, id: str, version: int | None) -> WorkspaceRecord:
+        record = self._store.get(id)
+        if version is not None and version != record.version:
+            raise Conflict(f"workspace {record.name!r} was changed since version {version}", "Read it again")
+        return self._settled(record)
+
+    def _settled(self, record: WorkspaceRecord) -> WorkspaceRecord:
+        """The record, after it was corrected where its container has ended."""
+        if not record.execution or self._engine.run(record).listens():
+            return record
+        return self._ended(record)
+
+    def _ended(self, record: WorkspaceRecord) -> WorkspaceRecord:
+        self._engine.end(record.execution)
+        return self._store.replace(self._moved(record, Verb.LOST, ENDED))
+
+    def _current(self, record: WorkspaceRecord) -> LiveWorkspace | None:
+        """This process's connection to the container that the record names."""
+        with self._lock:
+            live = self._live.get(record.id)
+        return live if live is not None and not live.lost and live.run.id == record.execution else None
+
+    def _connected(self, record: WorkspaceRecord) -> LiveWorkspace:
+        """The same, made where there is none; the container must not be frozen."""
+        live = self._current(record) or self._containers.connect(
+            record.spec(self._places.home(record)), record.execution
+        )
+        with self._lock:
+            self._live[record.id] = live
+        return live
+
+    def _moved(self, record: WorkspaceRecord, verb: Verb, reason: str, **how: Any) -> WorkspaceRecord:
+        return moved(record, verb, now=self._clock.now(), reason=reason, **how)
+
+    def _changed(self, verb: str, record: WorkspaceRecord, began: float, reason: str = "") -> WorkspaceRecord:
+        change = Change(verb, record, reason or record.reason, max(0.0, self._clock.now() - began))
+        for listener in self.listeners:
+            listener(change)
+        return record

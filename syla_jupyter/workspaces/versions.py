@@ -1,0 +1,242 @@
+"""What a person does with the versions of a workspace: take, look at, compare, go back, let go, check, mend.
+
+Each verb names the workspace by its record's id; whoever may call is decided above. Listeners hear of what was taken; a
+listener that fails undoes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..metadata.base import WorkspaceStore
+from ..model.clock import Clock
+from ..model.errors import BadInput, WrongState
+from ..model.record import State, WorkspaceRecord
+from ..model.retention import Retention
+from ..model.settings import Settings
+from ..model.snapshot import PruneReport, Reason, RepairReport, VerifyReport, Version
+from .inventory import differences, variables
+from .registry import Registry
+from .repositories import chosen
+from .retention import Verdict, judge
+from .rewinding import Rewound
+from .vault import QUIET, Vault, Watch
+
+if TYPE_CHECKING:
+    from ..snapshots.diff import TreeDiff
+    from ..snapshots.save import SaveReport
+
+log = logging.getLogger("syla.snapshots")
+TAGS_MAX, TAG_MAX, MESSAGE_MAX = 16, 64, 1000  # of a version; characters
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A save that is done."""
+
+    record: WorkspaceRecord
+    version: Version | None
+    """None: nothing has changed since the newest one, and none was wanted then."""
+    consistent: bool
+    """All of one moment; else files that changed while they were read were read again."""
+    report: SaveReport
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Differences:
+    """From one version to another."""
+
+    files: TreeDiff
+    packages: tuple[str, ...]
+    """`numpy 1.26 -> 2.1`, `+ pandas 2.2`, `- polars 1.0`"""
+    variables: tuple[str, ...]
+    """By kernel and name, the same way: type and size then and now."""
+
+
+class Versions:
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        store: WorkspaceStore,
+        vault: Callable[[], Vault],
+        settings: Settings,
+        clock: Clock,
+    ) -> None:
+        self._registry, self._store, self._vault = registry, store, vault
+        self._settings, self._clock = settings, clock
+        self.listeners: list[Callable[[Taken], None]] = []
+
+    # -- take and look ---------------------------------------------------------------------------------------------
+
+    def take(
+        self,
+        id: str,
+        *,
+        author: str,
+        message: str = "",
+        reason: Reason = Reason.MANUAL,
+        tags: Sequence[str] = (),
+        if_changed: bool = False,
+        watch: Watch = QUIET,
+    ) -> Taken:
+        """Save it as it is now, variables of running kernels included. `ObjectsFailed`, `WrongState`, `Cancelled`."""
+        check_text(message, tags)
+        began = self._clock.monotonic()
+        with self._registry.standing_still(id) as standing:
+            report = self._vault().save(
+                standing.record,
+                reason,
+                author=author,
+                message=message,
+                details=standing.details,
+                if_changed=if_changed,
+                watch=watch,
+            )
+            still = standing.still()
+        version = report.version
+        if version is not None and tags:
+            version = self.tag(id, version.number, tags)
+        seconds = self._clock.monotonic() - began
+        taken = Taken(standing.record, version, still and not report.torn, report, seconds)
+        for listener in self.listeners:
+            try:
+                listener(taken)
+            except Exception:
+                log.exception("a listener of snapshots failed")
+        return taken
+
+    def all(self, id: str) -> list[Version]:
+        """Oldest first."""
+        return self._vault().versions(id)
+
+    def get(self, id: str, number: int | None = None) -> Version:
+        """None: the newest. `UnknownVersion`."""
+        return self._vault().version(id, number)
+
+    def diff(self, id: str, a: int, b: int) -> Differences:
+        from ..snapshots.diff import diff
+
+        with self._vault().repository(id) as repository:
+            before, after = chosen(repository, a), chosen(repository, b)
+            files = diff(repository, before, after)
+        return Differences(
+            files,
+            tuple(differences(_packages(before), _packages(after))),
+            tuple(differences(variables(before.details.get("variables")), variables(after.details.get("variables")))),
+        )
+
+    def notebook_diff(self, id: str, a: int, b: int, path: str, *, max_bytes: int = 32 << 20) -> str:
+        """Of one notebook, `files/a.ipynb`, cell by cell; for a person."""
+        from ..snapshots.notebook_diff import notebook_diff
+        from ..snapshots.restore import read_file
+
+        with self._vault().repository(id) as repository:
+            before = read_file(repository, chosen(repository, a), _path(path), max_bytes)
+            after = read_file(repository, chosen(repository, b), _path(path), max_bytes)
+        return notebook_diff(before, after)
+
+    # -- back ------------------------------------------------------------------------------------------------------
+
+    def restore(
+        self,
+        id: str,
+        number: int,
+        *,
+        author: str,
+        paths: Sequence[str] = (),
+        partial: bool = False,
+        watch: Watch = QUIET,
+    ) -> Rewound:
+        """As `Registry.rewind`: in place, after saving what is overwritten."""
+        clean = [_path(path) for path in paths]
+        return self._registry.rewind(id, number, author=author, paths=clean, partial=partial, watch=watch)
+
+    # -- upkeep ----------------------------------------------------------------------------------------------------
+
+    def tag(self, id: str, number: int, tags: Sequence[str]) -> Version:
+        """Replaces its tags; a tagged version is kept until its tags are taken away."""
+        check_text("", tags)
+        with self._vault().repository(id) as repository:
+            return repository.tag(chosen(repository, number).number, list(dict.fromkeys(tags)))
+
+    def delete(self, id: str, numbers: Sequence[int]) -> list[Version]:
+        """Let go of versions; `prune` frees their space. The newest of an archived workspace is all there is of it."""
+        record = self._store.get(id)
+        with self._vault().repository(id) as repository:
+            going = [chosen(repository, number) for number in dict.fromkeys(numbers)]
+            newest = repository.versions()[-1]
+        if record.state is State.ARCHIVED and newest in going:
+            raise WrongState(
+                f"{record.name!r} is archived, and version {newest.number} is all there is of it",
+                "Recover it first, or delete the workspace",
+            )
+        self._vault().forget(record, [version.number for version in going])
+        return going
+
+    def judged(self, id: str, rules: Retention, *, automatic_only: bool = False) -> list[Verdict]:
+        """What rules would keep and let go of; nothing is done."""
+        return judge(self.all(id), rules, automatic_only=automatic_only)
+
+    def thin_out(self, id: str) -> list[Version]:
+        """Let go of what was taken by itself and the installation's rules do not keep; those that went."""
+        verdicts = self.judged(id, self._settings.retention, automatic_only=True)
+        going = [verdict.version for verdict in verdicts if not verdict.kept]
+        if going:
+            self.prune(id, self._settings.retention, automatic_only=True)
+        return going
+
+    def prune(
+        self, id: str, rules: Retention | None = None, *, dry_run: bool = False, automatic_only: bool = False
+    ) -> PruneReport:
+        """Free what no version needs; before that, let go of the versions that the rules, if any, do not keep.
+
+        A dry run counts what is unneeded already, without the versions that would be let go.
+        """
+        record = self._store.get(id)
+        verdicts = self.judged(id, rules, automatic_only=automatic_only) if rules else []
+        going = [verdict.version.number for verdict in verdicts if not verdict.kept]
+        if going and not dry_run:
+            self._vault().forget(record, going)
+        with self._vault().repository(id) as repository:
+            report = repository.prune(dry_run=dry_run)
+        if not dry_run:
+            self._vault().pruned(record)
+        return report
+
+    def verify(self, id: str, *, data: bool | float = False, watch: Watch = QUIET) -> VerifyReport:
+        """By the index alone, or with a part (0 to 1) or all (True) of the data read and checked."""
+        return self._vault().verify(self._store.get(id), data=data)
+
+    def repair(self, id: str) -> RepairReport:
+        """Save what can be saved, name what is lost; what the workspace still has, the next save stores again."""
+        with self._vault().repository(id) as repository:
+            return repository.repair()
+
+
+def check_text(message: str, tags: Sequence[str]) -> None:
+    if len(message) > MESSAGE_MAX:
+        raise BadInput("message", f"{len(message)} characters are too many", f"Use {MESSAGE_MAX} at most")
+    if len(tags) > TAGS_MAX:
+        raise BadInput("tags", f"{len(tags)} are too many", f"Give {TAGS_MAX} at most")
+    for tag in tags:
+        if not tag or len(tag) > TAG_MAX or not tag.isprintable():
+            raise BadInput("tags", f"{tag[:80]!r} is no tag", f"1 to {TAG_MAX} printable characters")
+
+
+def _packages(version: Version) -> Mapping[str, Any]:
+    """What is no mapping, written by whoever, counts as empty."""
+    value = version.details.get("packages")
+    return value if isinstance(value, Mapping) else {}
+
+
+def _path(path: str) -> str:
+    """`files/a/b` or `home/a`; a path without its part is of the files."""
+    clean = path.strip("/")
+    if not clean or "\0" in clean:
+        raise BadInput("paths", f"{path[:100]!r} is no path", "Such as notebooks/a.ipynb, or home/.bashrc")
+    return clean if clean.partition("/")[0] in ("files", "home") else f"files/{clean}"

@@ -1,0 +1,57 @@
+"""What control groups say of a frozen process, in both versions, and when they say nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from syla_jupyter.runtimes.control_groups import is_frozen, memory_limit_bytes
+
+V1 = "9:freezer:/docker/abc\n4:memory:/docker/abc\n1:name=systemd:/docker/abc\n0::/system.slice\n"
+V2 = "0::/system.slice/docker-abc.scope\n"
+
+
+def written(root: Path, name: str, text: str) -> None:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(text)
+
+
+@pytest.mark.parametrize(("state", "frozen"), [("THAWED\n", False), ("FREEZING\n", True), ("FROZEN\n", True)])
+def test_version_1(tmp_path: Path, state: str, frozen: bool) -> None:
+    written(tmp_path, "proc/7/cgroup", V1)
+    written(tmp_path, "groups/freezer/docker/abc/freezer.state", state)
+    assert is_frozen(7, tmp_path / "proc", tmp_path / "groups") is frozen
+
+
+@pytest.mark.parametrize(("state", "frozen"), [("frozen 0", False), ("frozen 1", True)])
+def test_version_2(tmp_path: Path, state: str, frozen: bool) -> None:
+    written(tmp_path, "proc/7/cgroup", V2)
+    written(tmp_path, "groups/system.slice/docker-abc.scope/cgroup.events", f"populated 1\n{state}\n")
+    assert is_frozen(7, tmp_path / "proc", tmp_path / "groups") is frozen
+
+
+def test_what_cannot_be_read_is_not_frozen(tmp_path: Path) -> None:
+    """A process that is gone, and groups that are somebody else's or of no form we know."""
+    assert is_frozen(7, tmp_path) is False
+    written(tmp_path, "7/cgroup", "nonsense\n")
+    assert is_frozen(7, tmp_path, tmp_path) is False
+    written(tmp_path, "7/cgroup", V2)
+    assert is_frozen(7, tmp_path, tmp_path) is False
+    assert is_frozen(os.getpid()) is False
+
+
+@pytest.mark.parametrize(("text", "limit"), [("536870912\n", 512 << 20), ("9223372036854771712\n", None), ("x", None)])
+def test_the_memory_limit_in_version_1(tmp_path: Path, text: str, limit: int | None) -> None:
+    written(tmp_path, "proc/7/cgroup", V1)
+    written(tmp_path, "groups/memory/docker/abc/memory.limit_in_bytes", text)
+    assert memory_limit_bytes(7, tmp_path / "proc", tmp_path / "groups") == limit
+
+
+@pytest.mark.parametrize(("text", "limit"), [("536870912\n", 512 << 20), ("max\n", None)])
+def test_the_memory_limit_in_version_2(tmp_path: Path, text: str, limit: int | None) -> None:
+    written(tmp_path, "proc/7/cgroup", V2)
+    written(tmp_path, "groups/system.slice/docker-abc.scope/memory.max", text)
+    assert memory_limit_bytes(7, tmp_path / "proc", tmp_path / "groups") == limit
+    assert memory_limit_bytes(8, tmp_path / "proc", tmp_path / "groups") is None
