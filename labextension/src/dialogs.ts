@@ -1,13 +1,20 @@
 /** What is asked before something is done: a new workspace, other limits, whether to lose something. */
-import { Dialog, showDialog } from '@jupyterlab/apputils';
+import {
+  Dialog,
+  InputDialog,
+  Notification,
+  showDialog
+} from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 
 import { ILimits, INewWorkspace, IWorkspace } from './api';
+import { CloneBody, ReportBody, RestoreBody } from './components/VersionBodies';
 import { LossBody } from './components/LossBody';
 import { LimitsBody, NewBody } from './components/WorkspaceForm';
 import { WorkspacesModel } from './model';
 import { explain, withProgress } from './notices';
-import { freeName, losses } from './rules';
+import { freeName, losses, pathsIn, restoreLines, versionName } from './rules';
+import { IRestored } from './snapshots';
 
 /** The workspace that was made; null when it was given up. What the server refuses is shown in the dialog again. */
 export async function askNew(
@@ -112,4 +119,141 @@ export async function confirmLoss(
     return false;
   }
   return !typed || result.value === workspace.name;
+}
+
+/** What a snapshot is said to be, which may be nothing; null when it was given up. */
+export async function askMessage(
+  workspace: IWorkspace,
+  trans: TranslationBundle
+): Promise<string | null> {
+  const result = await InputDialog.getText({
+    title: trans.__('Take a Snapshot of %1', workspace.name),
+    label: trans.__('What it is (may be left empty)'),
+    okLabel: trans.__('Take')
+  });
+  return result.button.accept ? (result.value ?? '').trim() : null;
+}
+
+/** The paths to restore, empty for all of it; null when it was given up. */
+export async function askRestore(
+  workspace: IWorkspace,
+  version: number,
+  proposed: string[],
+  trans: TranslationBundle
+): Promise<string[] | null> {
+  let paths = proposed;
+  for (;;) {
+    const result = await showDialog({
+      title: trans.__(
+        'Restore %1 of %2?',
+        versionName(version),
+        workspace.name
+      ),
+      body: new RestoreBody({
+        lines: restoreLines(workspace, trans),
+        paths,
+        required: workspace.is_default,
+        trans
+      }),
+      buttons: [
+        Dialog.cancelButton(),
+        Dialog.warnButton({ label: trans.__('Restore') })
+      ],
+      defaultButton: 0,
+      focusNodeSelector: proposed.length ? undefined : 'textarea'
+    });
+    if (!result.button.accept) {
+      return null;
+    }
+    paths = pathsIn(result.value ?? '');
+    if (paths.length || !workspace.is_default) {
+      return paths;
+    }
+  }
+}
+
+/** The clone; null when it was given up. What the server refuses is shown in the dialog again. */
+export async function askClone(
+  workspace: IWorkspace,
+  version: number | null,
+  model: WorkspacesModel,
+  trans: TranslationBundle
+): Promise<void> {
+  let name = freeName(model.workspaces, workspace.name);
+  let refused: unknown = null;
+  for (;;) {
+    const problem = refused ? explain(refused, trans) : null;
+    const what =
+      version === null
+        ? workspace.name
+        : trans.__('%1 of %2', versionName(version), workspace.name);
+    const result = await showDialog({
+      title: trans.__('Clone %1', what),
+      body: new CloneBody({ name, problem, trans }),
+      buttons: [
+        Dialog.cancelButton(),
+        Dialog.okButton({ label: trans.__('Clone') })
+      ],
+      focusNodeSelector: 'input'
+    });
+    if (!result.button.accept || !result.value) {
+      return;
+    }
+    name = result.value;
+    try {
+      const work = model.api.clone(workspace.id, name, version);
+      const made = await withProgress(work, trans.__('Cloning %1…', what));
+      model.note(made.workspace);
+      await tellNotes(
+        trans.__('%1 is a clone of %2.', name, what),
+        made,
+        trans
+      );
+      return;
+    } catch (reason) {
+      refused = reason;
+    }
+  }
+}
+
+/** What came back, what did not, and where to find what was there before. */
+export async function tellRestored(
+  workspace: IWorkspace,
+  version: number,
+  paths: string[],
+  restored: IRestored,
+  trans: TranslationBundle
+): Promise<void> {
+  const what = paths.length
+    ? trans._n(
+        '%2 of %3 is as in %4 again.',
+        '%1 paths of %3 are as in %4 again.',
+        paths.length,
+        paths[0],
+        workspace.name,
+        versionName(version)
+      )
+    : trans.__('%1 is as in %2 again.', workspace.name, versionName(version));
+  const before =
+    restored.saved === null
+      ? trans.__('What was there is in the newest snapshot.')
+      : trans.__('What was there is %1.', versionName(restored.saved));
+  await tellNotes(`${what} ${before}`, restored, trans);
+}
+
+/** Short where all went well; what did not come back is a dialog, so that nobody misses it. */
+async function tellNotes(
+  text: string,
+  done: IRestored,
+  trans: TranslationBundle
+): Promise<void> {
+  if (!done.notes.length) {
+    Notification.success(text, { autoClose: 10_000 });
+    return;
+  }
+  await showDialog({
+    title: trans.__('What came back, and what did not'),
+    body: new ReportBody({ text, lines: done.notes }),
+    buttons: [Dialog.okButton()]
+  });
 }

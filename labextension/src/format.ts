@@ -38,6 +38,17 @@ export function duration(seconds: number, trans: TranslationBundle): string {
   return trans.__('%1 days', Math.floor(seconds / DAY));
 }
 
+/** A time of the server in the person's zone and language. */
+export function moment(at: string): string {
+  const time = new Date(at);
+  return Number.isNaN(time.getTime())
+    ? at
+    : time.toLocaleString(undefined, {
+        dateStyle: 'medium',
+        timeStyle: 'short'
+      });
+}
+
 /** When which end comes by itself; empty where none does. */
 export function deadline(
   workspace: IWorkspace,

@@ -22,3 +22,11 @@ export const recoverIcon = icon(
   'recover',
   '<path d="M4 10h16v10H4zM12 2l5 6h-3v7h-4V8H7z"/>'
 );
+export const snapshotIcon = icon(
+  'snapshot',
+  '<path d="M9 4l-2 3H3v13h18V7h-4l-2-3zm3 5a4 4 0 110 8 4 4 0 010-8zm0 2a2 2 0 100 4 2 2 0 000-4z"/>'
+);
+export const timelineIcon = icon(
+  'timeline',
+  '<path d="M13 3a9 9 0 00-9 9H1l4 4 4-4H6a7 7 0 117 7 7 7 0 01-5-2l-1.4 1.4A9 9 0 1013 3zm-1 5v5l4.3 2.5.7-1.2-3.5-2.1V8z"/>'
+);

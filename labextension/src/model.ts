@@ -78,6 +78,11 @@ export class WorkspacesModel implements IDisposable {
     return this._warned;
   }
 
+  /** Of the workspace with this id there may be other versions now; empty: of any. */
+  get saved(): ISignal<this, string> {
+    return this._saved;
+  }
+
   get isDisposed(): boolean {
     return this._disposed;
   }
@@ -130,6 +135,11 @@ export class WorkspacesModel implements IDisposable {
   note(workspace: IWorkspace): void {
     this._put(workspace);
     this._show();
+  }
+
+  /** What an answer said where no event will: there may be other versions. */
+  noteSaved(id: string): void {
+    this._saved.emit(id);
   }
 
   dispose(): void {
@@ -206,11 +216,14 @@ export class WorkspacesModel implements IDisposable {
   private _onEvent(_: unknown, event: IWorkspaceEvent): void {
     if (event.event === 'hello') {
       void this._poll.refresh();
-    } else if (event.event === 'change' || event.event === 'warning') {
+      this._saved.emit('');
+    } else if (event.event !== 'execution') {
       this._put(event.workspace);
       this._show();
       if (event.event === 'warning') {
         this._warned.emit(event);
+      } else {
+        this._saved.emit(event.workspace.id); // a stop, an archive, a restore save one too
       }
     }
   }
@@ -257,6 +270,7 @@ export class WorkspacesModel implements IDisposable {
   private _look: Poll;
   private _changed = new Signal<this, void>(this);
   private _warned = new Signal<this, Warning>(this);
+  private _saved = new Signal<this, string>(this);
 }
 
 function asError(reason: unknown): ApiError {

@@ -33,25 +33,59 @@ export async function request<T>(
   init: RequestInit = {},
   background = false
 ): Promise<T> {
-  let url = URLExt.join(settings.baseUrl, ROOT, path);
-  if (background) {
-    url += `${url.includes('?') ? '&' : '?'}no_track_activity=1`;
-  }
-  let response: Response;
-  let text: string;
-  try {
-    response = await ServerConnection.makeRequest(url, init, settings);
-    text = await response.text();
-  } catch (reason) {
-    throw new ApiError(UNREACHABLE, String((reason as Error).message));
-  }
+  const [response, text] = await asked(
+    settings,
+    path,
+    init,
+    background,
+    answer => answer.text()
+  );
   const body = parsed(text);
   if (response.ok && (body !== undefined || !text)) {
     return body as T;
   }
+  throw refusal(response, body);
+}
+
+/** The same for what is answered as a file. */
+export async function requestFile(
+  settings: ServerConnection.ISettings,
+  path: string,
+  init: RequestInit
+): Promise<Blob> {
+  const [response, blob] = await asked(settings, path, init, false, answer =>
+    answer.blob()
+  );
+  const type = response.headers.get('Content-Type') ?? '';
+  if (response.ok && !type.startsWith('text/html')) {
+    return blob;
+  }
+  throw refusal(response, parsed(await blob.text()));
+}
+
+async function asked<T>(
+  settings: ServerConnection.ISettings,
+  path: string,
+  init: RequestInit,
+  background: boolean,
+  read: (response: Response) => Promise<T>
+): Promise<[Response, T]> {
+  let url = URLExt.join(settings.baseUrl, ROOT, path);
+  if (background) {
+    url += `${url.includes('?') ? '&' : '?'}no_track_activity=1`;
+  }
+  try {
+    const response = await ServerConnection.makeRequest(url, init, settings);
+    return [response, await read(response)];
+  } catch (reason) {
+    throw new ApiError(UNREACHABLE, String((reason as Error).message));
+  }
+}
+
+function refusal(response: Response, body: unknown): ApiError {
   const said = (body as { error?: Partial<ApiError> } | undefined)?.error;
   if (typeof said?.code === 'string') {
-    throw new ApiError(
+    return new ApiError(
       said.code,
       String(said.message ?? response.statusText),
       String(said.hint ?? ''),
@@ -63,7 +97,7 @@ export async function request<T>(
   const code = [200, 404].includes(response.status)
     ? SERVER_MISSING
     : UNREACHABLE;
-  throw new ApiError(code, response.statusText, '', response.status);
+  return new ApiError(code, response.statusText, '', response.status);
 }
 
 /** Address of a websocket below `/syla/v1`. */

@@ -3,6 +3,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 
 import { IWorkspace } from './api';
 import { duration, size } from './format';
+import { ITaken, Reason } from './snapshots';
 
 export type Shown = 'all' | 'active' | 'suspended' | 'archived';
 
@@ -106,23 +107,31 @@ export function losses(
 ): string[] {
   const lines: string[] = [];
   if (workspace.execution) {
-    lines.push(
-      trans.__(
-        'Lost: the variables of its kernels, and what runs in terminals.'
-      )
-    );
+    lines.push(trans.__('Ends: its kernels, and what runs in terminals.'));
   }
   if (verb === 'delete') {
     lines.push(
       trans.__(
-        'Lost for good: its files, installed packages and history (%1).',
+        'Lost for good: its files, installed packages and variables (%1), and all snapshots of it.',
         size(workspace.disk_bytes)
       )
     );
-  } else {
-    lines.push(trans.__('Kept: its files, installed packages and history.'));
+    return lines;
+  }
+  lines.push(trans.__('Kept: its files and installed packages.'));
+  if (workspace.execution) {
+    lines.push(
+      trans.__(
+        'Kept as far as they can be saved: its variables. Connections and open files cannot.'
+      )
+    );
   }
   if (verb === 'archive') {
+    lines.push(
+      trans.__(
+        'Nothing of it stays on this machine: it is in the object store, from where Recover brings it back.'
+      )
+    );
     const kept = workspace.policy.retention_seconds;
     lines.push(
       kept === null
@@ -134,4 +143,92 @@ export function losses(
     );
   }
   return lines;
+}
+
+/** How a version is called, here as on the command line. */
+export function versionName(version: number): string {
+  return `v${version}`;
+}
+
+/** Why there is a version. */
+export function reasonWords(reason: Reason, trans: TranslationBundle): string {
+  switch (reason) {
+    case 'manual':
+      return trans.__('taken by a person');
+    case 'timer':
+      return trans.__('taken by itself');
+    case 'suspend':
+      return trans.__('when its container ended');
+    case 'archive':
+      return trans.__('when it was archived');
+    case 'pre_restore':
+      return trans.__('before a restore');
+    case 'clone':
+      return trans.__('for a clone');
+    case 'import':
+      return trans.__('when it was imported');
+    default:
+      return String(reason);
+  }
+}
+
+/** The paths in a text with one a line, each once; none means everything. */
+export function pathsIn(text: string): string[] {
+  const lines = text.split('\n').map(line => line.trim());
+  return [...new Set(lines.filter(Boolean))];
+}
+
+/** What restoring does, before it is done. */
+export function restoreLines(
+  workspace: IWorkspace,
+  trans: TranslationBundle
+): string[] {
+  const lines = [
+    trans.__('What is there now is saved first, as a snapshot of its own.')
+  ];
+  if (workspace.is_default) {
+    lines.push(
+      trans.__(
+        'Of the default workspace only paths go back: its files are the server’s own directory.'
+      )
+    );
+  } else if (workspace.execution) {
+    lines.push(
+      trans.__(
+        'All of it: its container ends, and the next kernels have the variables of that version. Paths alone: kernels run on.'
+      )
+    );
+  }
+  return lines;
+}
+
+/** What to say of a snapshot that was just taken: not all can be saved of a workspace that runs on. */
+export function takenWords(
+  workspace: IWorkspace,
+  taken: ITaken,
+  trans: TranslationBundle
+): string {
+  const { snapshot, consistent, said } = taken;
+  if (!snapshot) {
+    return trans.__('Nothing has changed in %1.', workspace.name);
+  }
+  const kinds = Object.entries(said).map(([kind, count]) => `${count} ${kind}`);
+  return [
+    trans.__(
+      '%1 of %2: %3 files, %4, of it %5 new.',
+      versionName(snapshot.version),
+      workspace.name,
+      snapshot.files,
+      size(snapshot.bytes_total),
+      size(snapshot.bytes_new)
+    ),
+    consistent
+      ? ''
+      : trans.__('Something in it changed while it was being saved.'),
+    kinds.length
+      ? trans.__('Left out, or not whole: %1.', kinds.join(', '))
+      : ''
+  ]
+    .filter(Boolean)
+    .join(' ');
 }

@@ -22,8 +22,8 @@ class Server {
     connected = false;
     isDisposed = false;
     attempts = 0;
-    connectedChanged = new Signal<IEventStream, boolean>(this);
-    received = new Signal<IEventStream, IWorkspaceEvent>(this);
+    connectedChanged: Signal<IEventStream, boolean> = new Signal(this);
+    received: Signal<IEventStream, IWorkspaceEvent> = new Signal(this);
     connect(): void {
       this.attempts += 1;
     }
@@ -169,4 +169,19 @@ test('the current one is that of the place', async () => {
   expect(model.current?.id).toBe('a');
   model.place = 'elsewhere';
   expect(model.current).toBeUndefined();
+});
+
+test('it is said when there may be other versions', async () => {
+  const server = new Server();
+  await loaded(server);
+  const said: string[] = [];
+  model.saved.connect((_, id) => said.push(id));
+  const workspace = sample({ version: 2, disk_bytes: 7 });
+  server.emit({ event: 'snapshot', id: 'e-1', workspace });
+  expect(model.find('a')?.disk_bytes).toBe(7);
+  server.emit({ event: 'change', id: 'e-2', verb: 'restore', workspace });
+  server.emit({ event: 'warning', id: 'e-3', kind: 'disk', workspace });
+  server.emit({ event: 'execution' });
+  server.emit({ event: 'hello', id: 'e-4', reset: true });
+  expect(said).toEqual(['a', 'a', '']);
 });

@@ -100,6 +100,68 @@ test('a deletion carries the name as its confirmation', async () => {
   expect(asked[0]).toContain('workspaces/a?force=true&confirm=my+name');
 });
 
+test('versions: what is asked for, and where', async () => {
+  const asked: string[] = [];
+  const sent: unknown[] = [];
+  const api = new Api(
+    ServerConnection.makeSettings({
+      baseUrl: 'http://host/',
+      fetch: async (input: RequestInfo | URL) => {
+        const asking = input as Request;
+        asked.push(`${asking.method} ${new URL(asking.url).pathname}`);
+        sent.push(asking.body ? await asking.json() : null);
+        return new Response('{"snapshots": []}');
+      }
+    } as Partial<ServerConnection.ISettings>)
+  );
+  await api.snapshots('a');
+  await api.take('a', 'mine');
+  await api.restore('a', 3, ['files/x']);
+  await api.diff('a', 1, 3);
+  await api.clone('a', 'b', null);
+  await api.clone('a', 'b', 3);
+  await api.export('a', 3);
+  expect(asked.map(line => line.replace('/syla/v1/workspaces/a', ''))).toEqual([
+    'GET /snapshots',
+    'POST /snapshots',
+    'POST /snapshots/3/restore',
+    'GET /snapshots/1/diff/3',
+    'POST /clone',
+    'POST /clone',
+    'POST /export'
+  ]);
+  expect(sent).toEqual([
+    null,
+    { message: 'mine' },
+    { paths: ['files/x'] },
+    null,
+    { name: 'b' },
+    { name: 'b', version: 3 },
+    { version: 3 }
+  ]);
+});
+
+test('a file is given as it comes; a refusal or a page is no file', async () => {
+  const answers = [
+    new Response(new Uint8Array([1, 2, 3])),
+    new Response('{"error": {"code": "wrong_state", "message": "no"}}', {
+      status: 409
+    }),
+    new Response('<html>Log in</html>', {
+      headers: { 'Content-Type': 'text/html; charset=UTF-8' }
+    })
+  ];
+  const api = new Api(settings(() => answers.shift()!));
+  expect((await api.export('a', null)).size).toBe(3);
+  await expect(api.export('a', null)).rejects.toMatchObject({
+    code: 'wrong_state',
+    status: 409
+  });
+  await expect(api.export('a', null)).rejects.toMatchObject({
+    code: 'server_missing'
+  });
+});
+
 test('the address of the socket has the token only where it belongs', () => {
   const url = socketUrl(
     settings(() => new Response()),

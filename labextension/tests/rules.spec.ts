@@ -2,7 +2,9 @@ import { nullTranslator } from '@jupyterlab/translation/lib/base';
 import { expect, test } from 'vitest';
 
 import { inSight } from '../src/components/VirtualList';
-import { brief, deadline, duration, size } from '../src/format';
+import { IWorkspace } from '../src/api';
+import { brief, deadline, duration, moment, size } from '../src/format';
+import { Reason } from '../src/snapshots';
 import {
   byName,
   extension,
@@ -10,9 +12,13 @@ import {
   isOlder,
   losses,
   matching,
+  pathsIn,
+  reasonWords,
+  restoreLines,
+  takenWords,
   workspaceOf
 } from '../src/rules';
-import { sample } from './samples';
+import { sample, snapshot } from './samples';
 
 const trans = nullTranslator.load('test');
 const root = sample({ id: 'd', name: 'default', path: '', is_default: true });
@@ -100,7 +106,9 @@ test('a long message ends where a sentence does', () => {
 test('a confirmation names what is lost', () => {
   const full = sample({ disk_bytes: 3 * 2 ** 20 });
   expect(losses(full, 'delete', trans).join('\n')).toContain('3 MiB');
-  expect(losses(full, 'delete', trans).join('\n')).toContain('variables');
+  expect(losses(full, 'delete', trans).join('\n')).toContain('all snapshots');
+  expect(losses(full, 'stop', trans).join('\n')).toContain('its variables');
+  expect(losses(full, 'archive', trans).join('\n')).toContain('object store');
   expect(losses(full, 'archive', trans).join('\n')).toContain('after 30 days');
   const stopped = sample({ execution: '' });
   expect(losses(stopped, 'archive', trans).join('\n')).not.toContain(
@@ -123,4 +131,41 @@ test('of a long list only what is in sight is drawn', () => {
   expect(inSight(500, 100, 20_000, 800)).toEqual([196, 212]);
   expect(inSight(3, 100, 0, 800)).toEqual([0, 3]);
   expect(inSight(2, 100, 40_000, 800)).toEqual([2, 2]);
+});
+
+test('what a snapshot says when it was taken', () => {
+  const all = { snapshot: snapshot(7), consistent: true, said: {} };
+  const words = (over: object): string =>
+    takenWords(alpha, { ...all, ...over }, trans);
+  expect(words({})).toBe('v7 of alpha: 3 files, 1 MiB, of it 0 B new.');
+  expect(words({ snapshot: null })).toContain('Nothing has changed');
+  expect(words({ consistent: false })).toContain('changed while');
+  expect(words({ said: { torn: 2, socket: 1 } })).toContain('2 torn, 1 socket');
+});
+
+test('what a restore does is said before', () => {
+  const words = (over: Partial<IWorkspace>): string =>
+    restoreLines(sample(over), trans).join('\n');
+  expect(words({})).toContain('its container ends');
+  expect(words({ execution: '' })).not.toContain('container');
+  expect(words({ is_default: true })).toContain('only paths');
+  expect(words({ is_default: true })).not.toContain('its container ends');
+});
+
+test('paths are lines, each once; a space in one is of it', () => {
+  expect(pathsIn('')).toEqual([]);
+  expect(pathsIn(' files/a b\n\nhome/c\r\nfiles/a b')).toEqual([
+    'files/a b',
+    'home/c'
+  ]);
+});
+
+test('a reason that is not known is shown as it is', () => {
+  expect(reasonWords('timer', trans)).toBe('taken by itself');
+  expect(reasonWords('new' as Reason, trans)).toBe('new');
+});
+
+test('a time that is none is shown as it is', () => {
+  expect(moment('soon')).toBe('soon');
+  expect(moment('2026-11-22T10:00:00Z')).toMatch(/2026/);
 });

@@ -1,5 +1,6 @@
 /** Workspaces as the server gives them. */
 import { IWorkspace } from '../src/api';
+import { ISnapshot } from '../src/snapshots';
 
 export function sample(over: Partial<IWorkspace> = {}): IWorkspace {
   return {
@@ -22,6 +23,24 @@ export function sample(over: Partial<IWorkspace> = {}): IWorkspace {
     last_activity_at: '2026-11-22T10:00:00Z',
     disk_bytes: 0,
     version: 1,
+    ...over
+  };
+}
+
+export function snapshot(
+  version: number,
+  over: Partial<ISnapshot> = {}
+): ISnapshot {
+  return {
+    version,
+    created_at: '2026-11-22T10:00:00Z',
+    author: 'ann',
+    message: '',
+    reason: 'manual',
+    files: 3,
+    bytes_total: 2 ** 20,
+    bytes_new: 0,
+    tags: [],
     ...over
   };
 }

@@ -5,22 +5,9 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { ILimits, INewWorkspace, ITemplate, WorkspaceType } from '../api';
+import { IProblem, Problem } from './Problem';
 
 const GIB = 2 ** 30;
-
-interface IProblem {
-  message: string;
-  hint: string;
-}
-
-function Problem(props: { problem: IProblem | null }): JSX.Element | null {
-  return props.problem ? (
-    <p className="syla-Error" role="alert">
-      {props.problem.message}
-      {props.problem.hint && <span>{props.problem.hint}</span>}
-    </p>
-  ) : null;
-}
 
 /** The number fields of limits: where each is kept, and its unit in bytes or cores. */
 const FIELDS: { name: keyof ILimits; unit: number; step: number }[] = [

@@ -25,6 +25,7 @@ import { WorkspacesView } from '../components/WorkspacesView';
 import { workspacesIcon } from '../icons';
 import { WorkspacesModel } from '../model';
 import { IWorkspaces, PANEL_ID, PLUGIN_ID } from '../tokens';
+import { addVersionCommands } from '../versionCommands';
 
 const FACTORY = 'SylaWorkspaces';
 const EXTEND_MINUTES = 60;
@@ -56,7 +57,9 @@ export const workspaces: JupyterFrontEndPlugin<void> = {
     const trans = tr.load('syla_jupyter');
     let extendMinutes = EXTEND_MINUTES;
     const extendSeconds = (): number => 60 * extendMinutes;
-    addCommands({ app, model, trans, browsers, extendSeconds });
+    const context = { app, model, trans, browsers, extendSeconds };
+    addCommands(context);
+    addVersionCommands(context);
     // Buttons and menus take from the commands what is possible: tell them when that may have changed.
     model.changed.connect(() => app.commands.notifyCommandChanged());
 
@@ -86,6 +89,8 @@ export const workspaces: JupyterFrontEndPlugin<void> = {
       CommandIDs.create,
       CommandIDs.refresh,
       CommandIDs.extend,
+      CommandIDs.clone,
+      CommandIDs.exportFile,
       ...ROW_COMMANDS
     ];
     offered.forEach(command => palette?.addItem({ command, category }));
