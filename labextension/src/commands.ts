@@ -43,6 +43,7 @@ export namespace CommandIDs {
   export const restore = 'syla:restore';
   export const clone = 'syla:clone';
   export const exportFile = 'syla:export';
+  export const variables = 'syla:variables';
 }
 
 /** Buttons of a workspace's row, in this order; those that are not possible now are not shown. */

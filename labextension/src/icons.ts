@@ -30,3 +30,7 @@ export const timelineIcon = icon(
   'timeline',
   '<path d="M13 3a9 9 0 00-9 9H1l4 4 4-4H6a7 7 0 117 7 7 7 0 01-5-2l-1.4 1.4A9 9 0 1013 3zm-1 5v5l4.3 2.5.7-1.2-3.5-2.1V8z"/>'
 );
+export const variablesIcon = icon(
+  'variables',
+  '<path d="M4 5h16v3H4zM4 10h5v3H4zm7 0h9v3h-9zM4 15h5v3H4zm7 0h9v3h-9z"/>'
+);

@@ -3,6 +3,7 @@ import { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
 import { model } from './plugins/model';
 import { places } from './plugins/places';
+import { variables } from './plugins/variables';
 import { warnings } from './plugins/warnings';
 import { workspaces } from './plugins/workspaces';
 
@@ -13,6 +14,7 @@ const plugins: JupyterFrontEndPlugin<any>[] = [
   model,
   workspaces,
   places,
+  variables,
   warnings
 ];
 export default plugins;

@@ -5,6 +5,7 @@ import { WorkspacesModel } from './model';
 
 export const PLUGIN_ID = 'syla-jupyter:workspaces';
 export const PANEL_ID = 'syla-workspaces-panel';
+export const VARIABLES_ID = 'syla-variables-panel';
 
 export const IWorkspaces = new Token<WorkspacesModel>(
   'syla-jupyter:IWorkspaces',
