@@ -30,6 +30,7 @@ from ..workspaces.placement import kernel_environment
 from .announcer import Announcer
 from .contents import WorkspaceContentsManager, out_of_force
 from .doors import check_doors, close_doors
+from .event_wire import WarningKind
 from .housekeeping import Housekeeping, terminal_signals
 from .kernel import WorkspaceKernel
 from .kernels import Survival, WorkspaceKernelManager
@@ -41,7 +42,6 @@ from .terminal_handlers import ROUTES as TERMINAL_ROUTES
 from .terminals import WorkspaceTerminalManager
 from .thawing import ThawingWebsocketConnection
 from .websocket import TellingWebsocketConnection
-from .wire import WarningKind
 
 log = logging.getLogger("syla.server")
 KERNEL = "syla-python"

@@ -26,9 +26,9 @@ from traitlets import default
 from ..model.clock import Clock
 from ..workspaces.activity import Signals
 from .adoption import DEAD, NO_ANSWER, Answer, Survivor, ask, install, install_dead, is_over, prepare, probe
+from .event_wire import WarningKind
 from .kernel import WorkspaceKernel
 from .records import KernelRecord, ServerDirectory
-from .wire import WarningKind
 
 STOP_SECONDS = 15.0
 NOTE_SECONDS = 60.0
