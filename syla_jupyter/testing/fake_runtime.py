@@ -16,6 +16,7 @@ import dataclasses
 import json
 import os
 import secrets
+import select
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from ..runtimes.rundir import process_identity
 AGENT = Path(__file__).parents[1] / "agent"
 ENVIRONMENT = ("PATH", "LANG")
 SWEEPS_MAX = 100
+END_SECONDS = 10.0
 
 
 class FakeRuntime:
@@ -104,9 +106,16 @@ class FakeRuntime:
 
     def remove(self, container_id: str) -> None:
         self.calls.append("remove")
-        with contextlib.suppress(WorkspaceLost):
-            _signal_tree(self._running(container_id), signal.SIGSTOP)
-            _signal_tree(self._running(container_id), signal.SIGKILL)
+        with contextlib.suppress(WorkspaceLost, ProcessLookupError):
+            pid = self._running(container_id)
+            ended = os.pidfd_open(pid)
+            try:
+                _signal_tree(pid, signal.SIGSTOP)
+                _signal_tree(pid, signal.SIGKILL)
+                # Its sockets are closed then, whose child it may be: another runtime's of this test is not waited for.
+                select.select([ended], [], [], END_SECONDS)
+            finally:
+                os.close(ended)
         with self._lock:
             child = self._children.pop(container_id, None)
         if child is not None:
