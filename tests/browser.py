@@ -92,6 +92,15 @@ class Tab:
     def kernel_ready(self) -> None:
         expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=START_MS)
 
+    def restart_kernel(self) -> None:
+        self.page.locator(".jp-NotebookPanel:visible").get_by_title(re.compile("^Restart the kernel")).first.click()
+        self.page.get_by_role("dialog").get_by_role("button", name="Restart").click()
+        self.kernel_ready()
+
+    def close_tab(self, title: str) -> None:
+        tab = self.page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab", has_text=title)
+        tab.locator(".lm-TabBar-tabCloseIcon").click()
+
     def run(self, code: str) -> Locator:
         """Run a new last cell; its outputs."""
         cells = self.page.locator(".jp-NotebookPanel:visible .jp-CodeCell")

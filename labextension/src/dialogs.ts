@@ -13,7 +13,14 @@ import { LossBody } from './components/LossBody';
 import { LimitsBody, NewBody } from './components/WorkspaceForm';
 import { WorkspacesModel } from './model';
 import { explain, withProgress } from './notices';
-import { freeName, losses, pathsIn, restoreLines, versionName } from './rules';
+import {
+  freeName,
+  losses,
+  pathsIn,
+  restoredWords,
+  restoreLines,
+  versionName
+} from './rules';
 import { IRestored } from './snapshots';
 
 /** The workspace that was made; null when it was given up. What the server refuses is shown in the dialog again. */
@@ -224,21 +231,8 @@ export async function tellRestored(
   restored: IRestored,
   trans: TranslationBundle
 ): Promise<void> {
-  const what = paths.length
-    ? trans._n(
-        '%2 of %3 is as in %4 again.',
-        '%1 paths of %3 are as in %4 again.',
-        paths.length,
-        paths[0],
-        workspace.name,
-        versionName(version)
-      )
-    : trans.__('%1 is as in %2 again.', workspace.name, versionName(version));
-  const before =
-    restored.saved === null
-      ? trans.__('What was there is in the newest snapshot.')
-      : trans.__('What was there is %1.', versionName(restored.saved));
-  await tellNotes(`${what} ${before}`, restored, trans);
+  const text = restoredWords(workspace, version, paths, restored, trans);
+  await tellNotes(text, restored, trans);
 }
 
 /** Short where all went well; what did not come back is a dialog, so that nobody misses it. */

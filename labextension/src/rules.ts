@@ -3,7 +3,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 
 import { IWorkspace } from './api';
 import { duration, size } from './format';
-import { ITaken, Reason } from './snapshots';
+import { IRestored, ITaken, Reason } from './snapshots';
 
 export type Shown = 'all' | 'active' | 'suspended' | 'archived';
 
@@ -231,4 +231,34 @@ export function takenWords(
   ]
     .filter(Boolean)
     .join(' ');
+}
+
+/** What came back, where to find what was there before, and what to do next. */
+export function restoredWords(
+  before: IWorkspace,
+  version: number,
+  paths: ReadonlyArray<string>,
+  restored: IRestored,
+  trans: TranslationBundle
+): string {
+  const name = versionName(version);
+  const what = paths.length
+    ? trans._n(
+        '%2 of %3 is as in %4 again.',
+        '%1 paths of %3 are as in %4 again.',
+        paths.length,
+        paths[0],
+        before.name,
+        name
+      )
+    : trans.__('%1 is as in %2 again.', before.name, name);
+  const saved =
+    restored.saved === null
+      ? trans.__('What was there is in the newest snapshot.')
+      : trans.__('What was there is %1.', versionName(restored.saved));
+  const next =
+    before.execution && !paths.length
+      ? trans.__('Restart its notebooks’ kernels to go on.')
+      : '';
+  return [what, saved, next].filter(Boolean).join(' ');
 }

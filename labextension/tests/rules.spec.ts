@@ -14,6 +14,7 @@ import {
   matching,
   pathsIn,
   reasonWords,
+  restoredWords,
   restoreLines,
   takenWords,
   workspaceOf
@@ -150,6 +151,26 @@ test('what a restore does is said before', () => {
   expect(words({ execution: '' })).not.toContain('container');
   expect(words({ is_default: true })).toContain('only paths');
   expect(words({ is_default: true })).not.toContain('its container ends');
+});
+
+test('what a restore did is said after', () => {
+  const words = (paths: string[], saved: number | null = 4): string =>
+    restoredWords(
+      alpha,
+      1,
+      paths,
+      { workspace: alpha, saved, notes: [] },
+      trans
+    );
+  expect(words([])).toBe(
+    'alpha is as in v1 again. What was there is v4. Restart its notebooks’ kernels to go on.'
+  );
+  expect(words(['files/x'])).toBe(
+    'files/x of alpha is as in v1 again. What was there is v4.'
+  );
+  expect(words(['a', 'b'], null)).toBe(
+    '2 paths of alpha are as in v1 again. What was there is in the newest snapshot.'
+  );
 });
 
 test('paths are lines, each once; a space in one is of it', () => {
