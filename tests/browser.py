@@ -72,6 +72,19 @@ class Tab:
             self.page.locator('[data-id="syla-workspaces-panel"]').click()
         expect(self.panel).to_be_visible()
 
+    def panel_width(self, pixels: int) -> None:
+        """Drag the border of the left bar there."""
+        box = self.panel.bounding_box()
+        assert box is not None
+        right, middle = box["x"] + box["width"], box["y"] + box["height"] / 2
+        self.page.mouse.move(right + 2, middle)
+        self.page.mouse.down()
+        self.page.mouse.move(right + 2 + pixels - box["width"], middle, steps=4)
+        self.page.mouse.up()
+        box = self.panel.bounding_box()
+        assert box is not None
+        assert abs(box["width"] - pixels) < 10
+
     def act(self, name: str, label: str) -> None:
         """Press one of a row's buttons."""
         self.show_panel()

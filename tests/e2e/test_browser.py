@@ -5,6 +5,7 @@ One server and one page for the journeys, in order; with `SYLA_SHOTS=directory` 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +14,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from ..browser import ROOT, Tab, open_tab, running_browser
+from ..browser import PANEL, ROOT, Tab, open_tab, running_browser
 from ..conftest import StartLab
 from ..lab import Lab
 from .rest_client import Client, warm_client
 
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 MANY = 500
 LONG = "a-workspace-with-a-very-long-name-that-does-not-fit-anywhere-xx"
 HEBREW = "מרחב-עבודה"
@@ -288,28 +290,42 @@ def test_five_hundred(tab: Tab, record_property: Any) -> None:
     tab.panel.get_by_label("Filter workspaces").fill("")
 
 
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-
-
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_accessibility(tab: Tab, dark: bool) -> None:
-    """No finding of axe on the panel and the items in toolbar and status bar, in either theme."""
+    """No finding of axe on what is ours, in either theme."""
     tab.dark(dark)
-    tab.page.evaluate(AXE.read_text())
-    found = tab.page.evaluate(
-        "axe.run({include: [['#syla-workspaces-panel'], ['.syla-StateItem']]}, {resultTypes: ['violations']})"
-    )
-    assert [(v["id"], v["impact"], [n["html"] for n in v["nodes"]][:3]) for v in found["violations"]] == []
+    tab.command("syla:variables")
+    tab.command("syla:snapshots", workspace=Client(tab.lab).ok("GET", "workspaces/workspace-1")["id"])
+    expect(tab.page.locator(".syla-Version").first).to_be_visible()
+    tab.shot("versions-dark" if dark else "versions-light")
+    assert findings(tab, PANEL, ".syla-Versions", "#syla-variables-panel") == []
+    tab.close_tab("Snapshots: ")
+    assert findings(tab, ".syla-StateItem") == []
     tab.shot("dark" if dark else "light")
 
 
 def test_narrow_and_wide(tab: Tab) -> None:
     """Nothing is cut off at 400 pixels of panel, whatever names are like."""
     tab.dark(False)
-    tab.panel.get_by_label("Filter workspaces").fill(f"{LONG[:10]}")
-    row = tab.panel.locator(".syla-Row").first
-    expect(row).to_be_visible()
-    assert row.evaluate("node => node.scrollWidth <= node.clientWidth")
-    tab.shot("long")
+    tab.panel_width(400)
+    for name in (LONG, HEBREW):
+        tab.panel.get_by_label("Filter workspaces").fill(name)
+        row = tab.row(name)
+        expect(row).to_be_visible()
+        assert row.evaluate("node => node.scrollWidth <= node.clientWidth")
+        tab.command("syla:snapshots", workspace=row.get_attribute("data-workspace"))
+        view = tab.page.locator(".syla-Versions:visible")
+        expect(view).to_contain_text("no snapshots yet")
+        assert view.evaluate("node => node.scrollWidth <= node.clientWidth")
+        tab.shot("long" if name == LONG else "hebrew")
+        tab.close_tab("Snapshots: ")
     tab.panel.get_by_label("Filter workspaces").fill("")
-    expect(row.locator(".syla-Badge")).to_have_text(re.compile("."))
+    expect(tab.panel.locator(".syla-Row").first.locator(".syla-Badge")).to_have_text(re.compile("."))
+
+
+def findings(tab: Tab, *selectors: str) -> list[Any]:
+    """Of axe: rule, weight, and the first elements of each."""
+    tab.page.evaluate(AXE.read_text())
+    include = json.dumps({"include": [[selector] for selector in selectors]})
+    found = tab.page.evaluate(f"axe.run({include}, {{resultTypes: ['violations']}})")
+    return [(v["id"], v["impact"], [n["html"] for n in v["nodes"]][:3]) for v in found["violations"]]
