@@ -13,6 +13,7 @@ import os
 import weakref
 from base64 import decodebytes, encodebytes
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import ContextVar
 from functools import partial
 from typing import IO, Any, TypeVar
 
@@ -27,6 +28,7 @@ from .files import WorkspaceFiles
 
 T = TypeVar("T")
 TURN_SECONDS = 60.0  # for a save before, whatever the disk does
+_held: ContextVar[frozenset[str]] = ContextVar("syla_files_being_written", default=frozenset())
 
 
 class BeneathFileManager(AsyncLargeFileManager):
@@ -36,15 +38,24 @@ class BeneathFileManager(AsyncLargeFileManager):
 
     @contextlib.asynccontextmanager
     async def _alone(self, path: str) -> AsyncIterator[None]:
-        """One writer of that file at a time; 503 when those before take too long."""
-        turn = self._turns.setdefault(path.strip("/"), asyncio.Lock())
+        """One writer of that file at a time; 503 when those before take too long.
+
+        Checkpoints of another kind restore by saving: whoever has the turn has it there, too.
+        """
+        path, held = path.strip("/"), _held.get()
+        if path in held:
+            yield
+            return
+        turn = self._turns.setdefault(path, asyncio.Lock())
         try:
             await asyncio.wait_for(turn.acquire(), TURN_SECONDS)
         except TimeoutError:
             raise HTTPError(503, f"{path} is being saved for too long. Try again") from None
+        token = _held.set(held | {path})
         try:
             yield
         finally:
+            _held.reset(token)
             turn.release()
 
     async def save(self, model: dict[str, Any], path: str = "") -> Any:

@@ -38,7 +38,10 @@ NAMESPACE = "syla-second-engine"
 
 
 class OwnEngine:
-    """`dockerd` in a directory of its own, ended by its process id."""
+    """`dockerd` in a directory of its own, ended by its process id.
+
+    In a network namespace of its own, too: one without a bridge takes away `docker0`, which is the other engine's.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.url = directory, f"unix://{directory / 's'}"
@@ -52,7 +55,7 @@ class OwnEngine:
         with (at / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    "dockerd", f"--host={self.url}", f"--data-root={at / 'data'}", f"--exec-root={at / 'x'}",
+                    "unshare", "--net", "dockerd", f"--host={self.url}", f"--data-root={at / 'data'}", f"--exec-root={at / 'x'}",
                     f"--pidfile={at / 'pid'}", f"--config-file={at / 'daemon.json'}",
                     f"--containerd-namespace={NAMESPACE}", f"--containerd-plugins-namespace={NAMESPACE}-plugins",
                     "--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false",
