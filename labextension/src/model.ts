@@ -165,6 +165,9 @@ export class WorkspacesModel implements IDisposable {
       meanwhile.forEach(workspace => this._put(workspace));
       this._error = null;
       this._stream.connect();
+      if (!this.live) {
+        this._saved.emit(''); // no event would say so
+      }
     } catch (reason) {
       this._error = asError(reason);
       throw reason; // the poll backs off

@@ -185,3 +185,15 @@ test('it is said when there may be other versions', async () => {
   server.emit({ event: 'hello', id: 'e-4', reset: true });
   expect(said).toEqual(['a', 'a', '']);
 });
+
+test('without events each reading of the list may mean other versions', async () => {
+  const server = new Server();
+  await loaded(server);
+  const said: string[] = [];
+  model.saved.connect((_, id) => said.push(id));
+  await model.refresh();
+  expect(said).toEqual(['']);
+  server.stream.set(true);
+  await model.refresh();
+  expect(said).toEqual(['']);
+});
