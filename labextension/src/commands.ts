@@ -53,7 +53,6 @@ export const ROW_COMMANDS = [
   CommandIDs.suspend,
   CommandIDs.stop,
   CommandIDs.recover,
-  CommandIDs.take,
   CommandIDs.versions,
   CommandIDs.limits,
   CommandIDs.archive,

@@ -93,79 +93,6 @@ def test_refusals_say_what_to_do(tab: Tab) -> None:
     expect(dialog).to_have_count(0)
 
 
-def test_variables(tab: Tab) -> None:
-    """The list follows what cells do, and does not wake a workspace that sleeps."""
-    tab.command("syla:variables")
-    table = tab.page.locator("#syla-variables-panel")
-    expect(table.get_by_role("row", name="x")).to_contain_text("41")
-    tab.run("words = ['a', 'b']")
-    expect(table.get_by_role("row", name="words")).to_contain_text("length 2")
-    tab.shot("variables")
-    tab.act("workspace-1", "Suspend")
-    tab.state("workspace-1", "suspended")
-    table.get_by_role("button", name="Refresh").click()
-    expect(table).to_contain_text("not running")
-    tab.state("workspace-1", "suspended")
-    tab.act("workspace-1", "Resume")
-    expect(table.get_by_role("row", name="words")).to_be_visible()
-    tab.page.locator('[data-id="syla-variables-panel"]').click()
-    expect(table).to_be_hidden()
-
-
-def test_snapshots(tab: Tab, lab_server: Lab) -> None:
-    """Taken with a message, compared, a file and the whole brought back with a report, cloned, exported."""
-    table = lab_server.root / "workspaces" / "workspace-1" / "table.csv"
-    tab.run("open('table.csv', 'w').write('good\\n'); x = 43")
-    tab.act("workspace-1", "Snapshots")
-    view = tab.page.locator(".syla-Versions:visible")
-    view.get_by_label("What the snapshot is").fill("before cleaning")
-    view.get_by_role("button", name="Take snapshot").click()
-    first = view.locator(".syla-Version", has_text="before cleaning")
-    expect(first).to_be_visible(timeout=60_000)
-    table.write_text("bad and longer\n")
-    tab.act("workspace-1", "Take")
-    dialog = tab.page.get_by_role("dialog")
-    dialog.get_by_role("textbox").fill("after cleaning")
-    dialog.get_by_role("button", name="Take").click()
-    expect(view.locator(".syla-Version")).to_have_count(2, timeout=60_000)
-    for number in (1, 2):
-        view.get_by_label(f"Compare v{number}").click()
-    difference = view.locator(".syla-Comparison")
-    line = difference.locator("li", has_text="table.csv")
-    expect(line).to_contain_text("5 B → 15 B")
-    tab.shot("snapshots")
-
-    line.get_by_role("button", name="Restore").click()
-    expect(dialog.get_by_role("textbox")).to_have_value("files/table.csv")
-    tab.shot("restore")
-    dialog.get_by_role("button", name="Restore").click()
-    expect(tab.notice("files/table.csv of workspace-1 is as in v1 again")).to_be_visible(timeout=60_000)
-    assert table.read_text() == "good\n"
-
-    with tab.page.expect_download(timeout=60_000) as download:
-        first.get_by_title("Export").click()
-    assert download.value.suggested_filename == "workspace-1.syla"
-    assert Path(download.value.path()).read_bytes()[:4] == b"\x28\xb5\x2f\xfd"
-
-    first.get_by_title("Clone").click()
-    dialog.get_by_label("Name").fill("variant")
-    dialog.get_by_role("button", name="Clone").click()
-    expect(tab.row("variant")).to_be_visible(timeout=60_000)
-    assert (lab_server.root / "workspaces" / "variant" / "table.csv").read_text() == "good\n"
-
-    table.write_text("bad again\n")
-    first.get_by_title("Restore").click()
-    expect(dialog).to_contain_text("its container ends")
-    dialog.get_by_role("button", name="Restore").click()
-    expect(tab.page.get_by_text("workspace-1 is as in v1 again").first).to_be_visible(timeout=60_000)
-    tab.state("workspace-1", "stopped")
-    assert table.read_text() == "good\n"
-    tab.shot("restored")
-    tab.close_tab("Snapshots: ")
-    tab.restart_kernel()
-    expect(tab.run("x")).to_have_text("43")
-
-
 def test_out_of_memory(tab: Tab, client: Client) -> None:
     """A kernel that passes its memory limit is told of in the cell and in a notice, with the way to raise it."""
     client.ok("PATCH", "workspaces/workspace-1", {"limits": {"memory_bytes": 256 << 20}})
@@ -241,6 +168,81 @@ def test_a_deadline(tab: Tab) -> None:
     notice.get_by_text("Extend", exact=True).click()
     expect(notice).to_have_count(0)
     expect(tab.row("soon").locator(".syla-Deadline")).to_contain_text("Archived in 1 h")
+
+
+def test_variables(tab: Tab) -> None:
+    """The list follows what cells do, and does not wake a workspace that sleeps."""
+    tab.run("x = 41")
+    tab.command("syla:variables")
+    table = tab.page.locator("#syla-variables-panel")
+    expect(table.get_by_role("row", name="x")).to_contain_text("41")
+    tab.run("words = ['a', 'b']")
+    expect(table.get_by_role("row", name="words")).to_contain_text("length 2")
+    tab.shot("variables")
+    tab.act("workspace-1", "Suspend")
+    tab.state("workspace-1", "suspended")
+    table.get_by_role("button", name="Refresh").click()
+    expect(table).to_contain_text("not running")
+    tab.state("workspace-1", "suspended")
+    tab.act("workspace-1", "Resume")
+    expect(table.get_by_role("row", name="words")).to_be_visible()
+    tab.page.locator('[data-id="syla-variables-panel"]').click()
+    expect(table).to_be_hidden()
+
+
+def test_snapshots(tab: Tab, lab_server: Lab) -> None:
+    """Taken with a message, compared, a file and the whole brought back with a report, cloned, exported."""
+    table = lab_server.root / "workspaces" / "workspace-1" / "table.csv"
+    tab.run("open('table.csv', 'w').write('good\\n'); x = 43")
+    tab.act("workspace-1", "Snapshots")
+    view = tab.page.locator(".syla-Versions:visible")
+    view.get_by_label("What the snapshot is").fill("before cleaning")
+    view.get_by_role("button", name="Take snapshot").click()
+    first = view.locator(".syla-Version", has_text="before cleaning")
+    expect(first).to_be_visible(timeout=60_000)
+    table.write_text("bad and longer\n")
+    tab.row("workspace-1").click(button="right")
+    tab.page.locator('.lm-Menu [data-command="syla:take-snapshot"]').click()
+    dialog = tab.page.get_by_role("dialog")
+    dialog.get_by_role("textbox").fill("after cleaning")
+    dialog.get_by_role("button", name="Take").click()
+    expect(view.locator(".syla-Version")).to_have_count(2, timeout=60_000)
+    for number in (1, 2):
+        view.get_by_label(f"Compare v{number}").click()
+    difference = view.locator(".syla-Comparison")
+    line = difference.locator("li", has_text="table.csv")
+    expect(line).to_contain_text("5 B → 15 B")
+    tab.shot("snapshots")
+
+    line.get_by_role("button", name="Restore").click()
+    expect(dialog.get_by_role("textbox")).to_have_value("files/table.csv")
+    tab.shot("restore")
+    dialog.get_by_role("button", name="Restore").click()
+    expect(tab.notice("files/table.csv of workspace-1 is as in v1 again")).to_be_visible(timeout=60_000)
+    assert table.read_text() == "good\n"
+
+    with tab.page.expect_download(timeout=60_000) as download:
+        first.get_by_title("Export").click()
+    assert download.value.suggested_filename == "workspace-1.syla"
+    assert Path(download.value.path()).read_bytes()[:4] == b"\x28\xb5\x2f\xfd"
+
+    first.get_by_title("Clone").click()
+    dialog.get_by_label("Name").fill("variant")
+    dialog.get_by_role("button", name="Clone").click()
+    expect(tab.row("variant")).to_be_visible(timeout=60_000)
+    assert (lab_server.root / "workspaces" / "variant" / "table.csv").read_text() == "good\n"
+
+    table.write_text("bad again\n")
+    first.get_by_title("Restore").click()
+    expect(dialog).to_contain_text("its container ends")
+    dialog.get_by_role("button", name="Restore").click()
+    expect(tab.page.get_by_text("workspace-1 is as in v1 again").first).to_be_visible(timeout=60_000)
+    tab.state("workspace-1", "stopped")
+    assert table.read_text() == "good\n"
+    tab.shot("restored")
+    tab.close_tab("Snapshots: ")
+    tab.restart_kernel()
+    expect(tab.run("x")).to_have_text("43")
 
 
 def test_the_server_is_restarted(tab: Tab, lab_server: Lab, start_lab: StartLab) -> None:

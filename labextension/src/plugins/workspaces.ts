@@ -89,6 +89,7 @@ export const workspaces: JupyterFrontEndPlugin<void> = {
       CommandIDs.create,
       CommandIDs.refresh,
       CommandIDs.extend,
+      CommandIDs.take,
       CommandIDs.clone,
       CommandIDs.exportFile,
       ...ROW_COMMANDS
