@@ -148,7 +148,7 @@ def open_tab(browser: Browser, lab: Lab, *, width: int = 1280, height: int = 800
     expect(tab.page.locator('[data-id="syla-workspaces-panel"]')).to_be_visible(timeout=START_MS)
     yield tab
     context.close()
-    assert tab.errors == []
+    assert not tab.errors, tab.errors
 
 
 def quiet(plugin: str, settings: str, lab: Lab) -> None:

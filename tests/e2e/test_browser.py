@@ -67,6 +67,7 @@ def test_a_new_workspace_runs_a_cell(tab: Tab) -> None:
 
 def test_suspending_keeps_the_variables(tab: Tab) -> None:
     """Suspended by one click, resumed by another, or by running a cell: variables are there."""
+    tab.kernel_ready()  # what the page still asks of a kernel resumes its workspace
     tab.act("workspace-1", "Suspend")
     tab.state("workspace-1", "suspended")
     tab.act("workspace-1", "Resume")
