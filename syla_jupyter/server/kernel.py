@@ -73,7 +73,7 @@ class WorkspaceKernel(ServerKernelManager):
 
     @property
     def frozen(self) -> bool:
-        """Whether its workspace is suspended; costs one look into a directory."""
+        """Whether its workspace is suspended, or stands still for another reason; as `LiveWorkspace.frozen`."""
         return self.survivor is not None and self.survivor.frozen
 
     async def thawed(self) -> None:

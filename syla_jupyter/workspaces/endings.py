@@ -235,7 +235,7 @@ class Endings(Held):
             if record is not before:
                 return [f"workspace {record.name}: {record.reason}"]
             if record.state is State.ACTIVE and record.execution:
-                if self._engine.is_frozen(record):
+                if self._stands_still(record):
                     self._engine.thaw(record)
                     return [f"workspace {record.name}: was frozen, and nobody had suspended it"]
             elif record.frozen:
@@ -254,7 +254,7 @@ class Endings(Held):
         if record.state is State.DELETED:
             return True
         if record.execution:
-            return not self._engine.run(record).listens() or record.frozen is not self._engine.is_frozen(record)
+            return not self._engine.run(record).listens() or record.frozen is not self._stands_still(record)
         return record.state is State.ARCHIVED and not self._places.is_put_away(record)
 
     def _erase(self, record: WorkspaceRecord) -> None:
@@ -298,7 +298,7 @@ class Endings(Held):
             return {}
         from .variables import save
 
-        frozen = record.frozen or self._engine.is_frozen(record)
+        frozen = record.frozen or self._stands_still(record)
         try:
             if frozen:
                 self._engine.thaw(record)

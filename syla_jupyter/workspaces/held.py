@@ -78,6 +78,11 @@ class Held:
             live = self._live.get(record.id)
         return live if live is not None and not live.lost and live.run.id == record.execution else None
 
+    def _stands_still(self, record: WorkspaceRecord) -> bool:
+        """Frozen by one of us; or by somebody at the engine, which whoever is connected to it sees."""
+        live = self._current(record)
+        return self._engine.is_frozen(record) or (live is not None and live.frozen)
+
     def _connected(self, record: WorkspaceRecord) -> LiveWorkspace:
         """The same, made where there is none; the container must not be frozen."""
         live = self._current(record) or self._containers.connect(

@@ -6,7 +6,6 @@ so asking whether a kernel lives costs nothing and never reaches the engine.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import secrets
 import signal
@@ -123,11 +122,9 @@ class LiveWorkspace:
 
     @property
     def frozen(self) -> bool:
-        """Whether somebody has frozen it, or is about to; nothing inside answers then."""
-        if not self._lost and not self.run.has("frozen") and is_frozen(self.container.pid):
-            with contextlib.suppress(OSError):  # its directory is gone
-                self.run.note("frozen", {})  # not by us: from now on it is thawed like any other
-        return self.run.has("frozen")
+        """Whether somebody has frozen it, at the engine and behind our back too, or is about to; nothing inside answers
+        then. Costs a look into a directory and into a control group."""
+        return self.run.has("frozen") or (not self._lost and is_frozen(self.container.pid))
 
     @property
     def processes(self) -> Sequence[RunningProcess]:

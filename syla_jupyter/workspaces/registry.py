@@ -76,7 +76,7 @@ class Registry(Rewinding):
             record = self._settled(self._store.get(id))
             if not execution or record.execution != execution:
                 raise WorkspaceLost(f"the container of workspace {record.name!r} has ended", record.reason)
-            frozen = record.frozen or self._engine.is_frozen(record)
+            frozen = record.frozen or self._stands_still(record)
             if frozen:
                 self._engine.thaw(record)
             try:
@@ -190,7 +190,7 @@ class Registry(Rewinding):
             record = self._settled(self._store.get(id))
             next_state(record, Verb.START)
             live, level = self._current(record), Level.RUNNING
-            if record.execution and (record.frozen or self._engine.is_frozen(record)):
+            if record.execution and (record.frozen or self._stands_still(record)):
                 self._engine.thaw(record)
                 level = Level.THAWED if record.frozen else level
                 self._reach("resume", "thawed")

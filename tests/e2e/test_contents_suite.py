@@ -16,7 +16,7 @@ from pathlib import Path
 import jupyter_server
 import pytest
 
-SECONDS = 300
+SECONDS = 600
 DESELECTED = Path(__file__).with_name("contents_deselected.txt")
 FILES = [f"tests/services/contents/test_{name}.py" for name in ("manager", "api", "checkpoints", "largefilemanager")]
 FILES += ["tests/test_files.py", "tests/test_view.py"]

@@ -233,7 +233,7 @@ def test_a_command_counts_as_activity(shell: Shell) -> None:
 
 
 def test_suspend_and_resume(shell: Shell) -> None:
-    """Frozen with its variables, thawed by being used; stopped without them."""
+    """Frozen, and thawed by being used; stopped, and started anew: with its variables each time."""
     _, frozen, seen, resumed = shell.done(
         ("exec", "main.py"),
         ("workspace", "suspend"),
@@ -248,7 +248,7 @@ def test_suspend_and_resume(shell: Shell) -> None:
     stopped, resumed = shell.done(("workspace", "suspend", "--stop"), ("workspace", "resume", "--json"))
     assert "suspended (stopped)" in stopped
     assert json.loads(resumed)["level"] == "restarted"
-    assert "NameError" in shell.ended("exec", "test.py").stderr
+    assert shell("exec", "test.py", code=3).startswith("42 ")
 
 
 def test_show_and_list(shell: Shell) -> None:

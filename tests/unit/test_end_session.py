@@ -89,7 +89,8 @@ def test_a_session_ends_against_a_fork_bomb(agent: RunningAgent) -> None:
         wait_until(lambda: len(below(pid)) > 20, 10, "some processes")
         agent.client.call("end_session", process="bomb")
         agent.wait_event("exit", process="bomb", timeout=10)
-        assert not alive(set(below(pid)))
+        # What was killed dies when it is next scheduled; what had escaped would go on, in the same session.
+        wait_until(lambda: not alive(set(below(pid))), 5, "the end of all")
 
 
 def test_a_shell_may_save_its_history(agent: RunningAgent) -> None:
