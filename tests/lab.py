@@ -71,9 +71,10 @@ class Lab:
                 assert status in (204, 404)
 
     @contextlib.asynccontextmanager
-    async def connected(self, session: dict[str, Any]) -> AsyncIterator[Notebook]:
-        """A page's websocket to a session that is there already, as a reloaded or reconnecting page opens it."""
-        url = f"ws://127.0.0.1:{self.port}/api/kernels/{session['kernel']['id']}/channels?session_id={session['id']}"
+    async def connected(self, session: dict[str, Any], page: str = "") -> AsyncIterator[Notebook]:
+        """A page's websocket to a session that is there already, as a reconnecting page opens it, or as another `page`."""
+        kernel, page = session["kernel"]["id"], page or session["id"]
+        url = f"ws://127.0.0.1:{self.port}/api/kernels/{kernel}/channels?session_id={page}"
         notebook = Notebook(self, session, await websocket_connect(HTTPRequest(url, headers=HEADERS)))
         reader = asyncio.create_task(notebook.read())
         try:

@@ -21,6 +21,8 @@ from ..model.errors import SylaError, WorkspaceLost
 from .adoption import DEAD, Survivor
 from .replay import catch_up, replay_of
 
+PAGES_MAX = 100
+
 
 class WorkspaceRestarter(AsyncIOLoopKernelRestarter):
     """Gives up after as many failed restarts as after restarts that did not last."""
@@ -55,6 +57,7 @@ class WorkspaceKernel(ServerKernelManager):
     """When a page was first told that it is dead, by the loop's time; None: none was."""
     _kernel_info_future: Any
     _catching_up: asyncio.Task[None] | None = None
+    _pages: tuple[str, ...] = ()
 
     @property
     def _all(self) -> Any:
@@ -93,6 +96,18 @@ class WorkspaceKernel(ServerKernelManager):
     def _told_of(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
             self.log.warning("kernel %s: what it printed meanwhile is lost: %r", self.kernel_id, task.exception())
+
+    # -- pages ---------------------------------------------------------------------------------------------------
+
+    def note_page(self, session: str) -> None:
+        """A page has opened its websocket under this id, which it keeps until it is closed or loaded anew."""
+        others = [page for page in self._pages if page != session]
+        self._pages = (*others[-PAGES_MAX + 1 :], session)
+
+    def is_known_page(self, session: str) -> bool:
+        """Whether it was open before, and what the kernel says of itself is known: it need not be asked anything."""
+        info = getattr(self, "_kernel_info_future", None)
+        return session in self._pages and info is not None and info.done()
 
     # -- verbs ---------------------------------------------------------------------------------------------------
 
