@@ -142,7 +142,7 @@ def open_tab(browser: Browser, lab: Lab, *, width: int = 1280, height: int = 800
     context = browser.new_context(viewport={"width": width, "height": height})
     context.set_default_timeout(ACTION_MS)
     tab = Tab(lab, context.new_page())
-    tab.page.on("pageerror", lambda error: tab.errors.append(str(error)))
+    tab.page.on("pageerror", lambda error: tab.errors.append(error.stack or str(error)))
     tab.page.goto(f"http://127.0.0.1:{lab.port}/{path}?reset&token={TOKEN}")
     expect(tab.page.locator("#jupyterlab-splash")).to_have_count(0, timeout=START_MS)
     expect(tab.page.locator('[data-id="syla-workspaces-panel"]')).to_be_visible(timeout=START_MS)
