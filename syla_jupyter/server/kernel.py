@@ -134,6 +134,8 @@ class WorkspaceKernel(ServerKernelManager):
                 self.execution_state, self.reason = DEAD, str(exc)
             raise
         self.adopted, self.told_at = False, None
+        if self.execution_state == "busy":
+            self.execution_state = "idle"  # the cell ended with the former kernel, which could not say so any more
         replay = replay_of(self)
         if replay is not None:
             replay.finish()  # what the former kernel printed went with it

@@ -101,6 +101,7 @@ def test_out_of_memory(tab: Tab, client: Client) -> None:
     expect(tab.notice("passed its memory limit")).to_be_visible(timeout=60_000)
     tab.shot("memory")
     tab.page.get_by_role("dialog").get_by_role("button", name="Ok").click()  # JupyterLab's own word of it
+    tab.kernel_ready()
     tab.notice("passed its memory limit").get_by_text("Change limits").click()
     dialog = tab.page.get_by_role("dialog")
     expect(dialog.get_by_label("Memory (GiB)")).to_have_value("0.25")
