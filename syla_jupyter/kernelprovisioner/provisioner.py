@@ -241,6 +241,12 @@ class SylaProvisioner(KernelProvisionerBase):
             argv[0] = "python3"
         return () if argv[:3] == ["python3", "-m", "ipykernel_launcher"] else tuple(argv)
 
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the kernel was ended because it passed the memory limit."""
+        ended = self._kernel.exit if self._kernel is not None else None
+        return ended is not None and ended.out_of_memory
+
     def _tell(self, ended: Exit) -> None:
         """Say once, in the log and in `KernelManager.reason`, why a kernel ended that nobody asked to."""
         if self._told or self._asked_to_end or self._kernel is None:

@@ -14,7 +14,7 @@ from ..model.clock import Clock
 from ..model.record import WorkspaceRecord
 from ..workspaces.registry import Change
 from ..workspaces.vault import Saved
-from . import shown, wire
+from . import event_wire, shown
 from .events import EventHub
 
 PARTS = ("name", "text", "data", "value", "traceback", "status")
@@ -35,20 +35,22 @@ class Announcer:
         workspace = shown.workspace(record, root=self._root, now=now)
 
         def write(id: str) -> str:
-            event = wire.ChangeEvent(
+            event = event_wire.ChangeEvent(
                 id=id, time=shown.time(now), verb=str(change.verb), workspace=workspace, seconds=change.seconds
             )
             return event.model_dump_json()
 
         self.hub.publish(record.id, record.owner, write)
 
-    def warned(self, record: WorkspaceRecord, message: str) -> None:
-        """`message`: one line for a person, what will be done, when and why."""
+    def warned(self, record: WorkspaceRecord, message: str, kind: event_wire.WarningKind = "policy") -> None:
+        """`message`: one line for a person, what will be done or was, when and why."""
         now = self._clock.now()
         workspace = shown.workspace(record, root=self._root, now=now)
 
         def write(id: str) -> str:
-            event = wire.WarningEvent(id=id, time=shown.time(now), workspace=workspace, message=message)
+            event = event_wire.WarningEvent(
+                id=id, time=shown.time(now), kind=kind, workspace=workspace, message=shown.plain(message)
+            )
             return event.model_dump_json()
 
         self.hub.publish(record.id, record.owner, write)
@@ -59,7 +61,7 @@ class Announcer:
         workspace, snapshot = shown.workspace(record, root=self._root, now=now), shown.snapshot(saved.version)
 
         def write(id: str) -> str:
-            event = wire.SnapshotEvent(
+            event = event_wire.SnapshotEvent(
                 id=id, time=shown.time(now), workspace=workspace, snapshot=snapshot, seconds=saved.seconds
             )
             return event.model_dump_json()
@@ -75,7 +77,7 @@ class Announcer:
         self.hub.stream(record.id, record.owner, line)
 
     def _line(self, record: WorkspaceRecord, message: Mapping[str, Any], values: Mapping[str, Any]) -> str:
-        event = wire.ExecutionEvent(
+        event = event_wire.ExecutionEvent(
             time=shown.time(self._clock.now()),
             workspace_id=record.id,
             execution_id=message["execution"],

@@ -20,7 +20,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from ..model.errors import SylaError
 from ..model.people import Permission
-from . import errors, wire
+from . import errors, event_wire, wire
 from .endpoint import JsonErrors, caller_of, in_pool, parsed_query
 from .events import Listener, Published
 from .handlers import Services, find
@@ -73,7 +73,7 @@ class EventSocket(JsonErrors, WebSocketMixin, WebSocketHandler, JupyterHandler):
     def open(self, workspace: str = "") -> None:
         super().open()
         self._listener, id, reset = self._services.announcer.hub.listen(self._wanted(), self._after)
-        hello = wire.HelloEvent(id=id, reset=reset).model_dump_json()
+        hello = event_wire.HelloEvent(id=id, reset=reset).model_dump_json()
         self._sender = asyncio.create_task(self._send(self._listener, hello))
 
     def on_message(self, message: Any) -> None:

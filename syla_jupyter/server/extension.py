@@ -29,12 +29,14 @@ from ..model.record import State
 from ..workspaces.catalog import Catalog
 from ..workspaces.live import LiveWorkspace, container_path
 from ..workspaces.placement import kernel_environment
+from .announcer import Announcer
 from .auth import Proofs, WorkspaceIdentityProvider, holds, of_hub, without_token
 from .auth import out_of_force as identity_out_of_force
 from .contents import WorkspaceContentsManager, out_of_force
 from .doorkeeper import Doorkeeper, WorkspaceAuthorizer, put_in_force
 from .doorkeeper import out_of_force as out_of_force_doorkeeper
 from .doors import check_doors, close_doors
+from .event_wire import WarningKind
 from .gates import JUPYTER, Gates
 from .housekeeping import Housekeeping, terminal_signals
 from .kernel import WorkspaceKernel
@@ -252,7 +254,14 @@ class SylaExtension(ExtensionApp):
         activity = [self._server.kernel_manager.activity, self._rest.activity]
         if self._terminals is not None:
             activity.append(terminal_signals(self._terminals, application.store().executions))
-        self._housekeeping = Housekeeping(application, activity=activity, warned=self._rest.announcer.warned)
+        announcer = self._rest.announcer
+        self._housekeeping = Housekeeping(
+            application,
+            activity=activity,
+            warned=announcer.warned,
+            disk_warned=partial(announcer.warned, kind="disk"),
+        )
+        self._server.kernel_manager.tell_end = partial(tell_end, application.registry().catalog, announcer)
         self._housekeeping.start()
 
     def _warm(self, application: app.Application) -> None:
@@ -269,6 +278,12 @@ class SylaExtension(ExtensionApp):
                     application.service.settle(registry.open(record.id))
         except (SylaError, OSError) as exc:
             log.warning("kernels cannot start yet: %s (`syla doctor` says more)", exc)
+
+
+def tell_end(catalog: Catalog, announcer: Announcer, id: str, message: str, kind: WarningKind) -> None:
+    """Blocks. Announce a kernel's end, unless it ended with its workspace, which was asked for."""
+    if not why_not_restart(catalog, id):
+        announcer.warned(catalog.get(id), message, kind)
 
 
 def why_not_restart(catalog: Catalog, id: str) -> str:

@@ -6,6 +6,7 @@ A workspace that somebody may not see is as unknown to him as one that there is 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -20,6 +21,7 @@ from tornado.web import HTTPError
 
 from ..access.service import Caller
 from ..metadata.base import Query
+from ..metrics.gauges import group_usage
 from ..model.errors import BadInput, NotConfirmed, SylaError, UnknownWorkspace
 from ..model.people import Permission, Principal
 from ..model.policy import Policy
@@ -28,7 +30,7 @@ from ..model.workspace import Limits
 from ..workspaces.executions import ExecutionCache
 from ..workspaces.finding import find_for
 from ..workspaces.vault import Watch
-from . import shown, wire
+from . import shown, usage_wire, wire
 
 if TYPE_CHECKING:
     from ..app import Application
@@ -233,7 +235,21 @@ def list_templates(call: Call) -> Reply:
 def get_usage(call: Call) -> Reply:
     admission = call.services.application.registry().admission
     held = list(call.services.application.store().allocations())
-    return Reply(shown.usage(held, call.caller.principal.name, admission.capacity, admission.quotas))
+    mine = call.caller.principal.name
+    running = _used(call, mine)
+    return Reply(shown.usage(held, mine, admission.capacity, admission.quotas, running))
+
+
+def _used(call: Call, owner: str) -> list[usage_wire.Used]:
+    """From the host's control groups: nothing inside is asked."""
+    application = call.services.application
+    rows = []
+    for id, live in application.registry().connected().items():
+        with contextlib.suppress(UnknownWorkspace):
+            found = group_usage(live.container.pid) if application.store().get(id).owner == owner else None
+            if found is not None:
+                rows.append(usage_wire.Used(id=id, cpu_seconds=found[0], memory_bytes=int(found[1])))
+    return rows
 
 
 def get_health(call: Call) -> Reply:

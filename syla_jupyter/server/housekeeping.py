@@ -60,6 +60,7 @@ class Housekeeping:
     ----------
     activity : who is at work, by workspace id; each is asked at every sweep, from the janitor's thread.
     warned : told before something is ended, in words.
+    disk_warned : told when a disk is nearly full.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Housekeeping:
         *,
         activity: list[Callable[[], Mapping[str, Signals]]],
         warned: Callable[[WorkspaceRecord, str], None],
+        disk_warned: Callable[[WorkspaceRecord, str], None],
     ) -> None:
         registry, store, settings = application.registry(), application.store(), application.settings
         watch = DiskWatch(
@@ -75,7 +77,7 @@ class Housekeeping:
             places=Places(settings.data_dir),
             clock=application.clock,
             floor_bytes=settings.disk_floor_bytes,
-            warned=warned,
+            warned=disk_warned,
         )
         timer = SnapshotTimer(registry=registry, versions=application.versions(), clock=application.clock)
         janitor = Janitor(

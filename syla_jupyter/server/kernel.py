@@ -21,6 +21,8 @@ from ..model.errors import SylaError, WorkspaceLost
 from .adoption import DEAD, Survivor
 from .replay import catch_up, replay_of
 
+PAGES_MAX = 100
+
 
 class WorkspaceRestarter(AsyncIOLoopKernelRestarter):
     """Gives up after as many failed restarts as after restarts that did not last."""
@@ -55,6 +57,7 @@ class WorkspaceKernel(ServerKernelManager):
     """When a page was first told that it is dead, by the loop's time; None: none was."""
     _kernel_info_future: Any
     _catching_up: asyncio.Task[None] | None = None
+    _pages: tuple[str, ...] = ()
 
     @property
     def _all(self) -> Any:
@@ -94,6 +97,18 @@ class WorkspaceKernel(ServerKernelManager):
         if not task.cancelled() and task.exception() is not None:
             self.log.warning("kernel %s: what it printed meanwhile is lost: %r", self.kernel_id, task.exception())
 
+    # -- pages ---------------------------------------------------------------------------------------------------
+
+    def note_page(self, session: str) -> None:
+        """A page has opened its websocket under this id, which it keeps until it is closed or loaded anew."""
+        others = [page for page in self._pages if page != session]
+        self._pages = (*others[-PAGES_MAX + 1 :], session)
+
+    def is_known_page(self, session: str) -> bool:
+        """Whether it was open before, and what the kernel says of itself is known: it need not be asked anything."""
+        info = getattr(self, "_kernel_info_future", None)
+        return session in self._pages and info is not None and info.done()
+
     # -- verbs ---------------------------------------------------------------------------------------------------
 
     async def start_kernel(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
@@ -119,6 +134,8 @@ class WorkspaceKernel(ServerKernelManager):
                 self.execution_state, self.reason = DEAD, str(exc)
             raise
         self.adopted, self.told_at = False, None
+        if self.execution_state == "busy":
+            self.execution_state = "idle"  # the cell ended with the former kernel, which could not say so any more
         replay = replay_of(self)
         if replay is not None:
             replay.finish()  # what the former kernel printed went with it
@@ -171,6 +188,13 @@ class WorkspaceKernel(ServerKernelManager):
         self.state_changes += 1
         if change["old"] == "busy" and change["new"] == "idle":
             self.executions += 1
+
+    @observe("reason")
+    def _reason_changed(self, change: Any) -> None:
+        """Why it ended, where nobody asked for that; emptied when it starts anew."""
+        if change["new"] and self.workspace_id:
+            memory = getattr(self.provisioner, "out_of_memory", False)
+            self._all.note_end(self.workspace_id, change["new"], "memory" if memory else "kernel")
 
     @observe("last_activity")
     def _last_activity_changed(self, change: Any) -> None:

@@ -26,6 +26,7 @@ from traitlets import default
 from ..model.clock import Clock
 from ..workspaces.activity import Signals
 from .adoption import DEAD, NO_ANSWER, Answer, Survivor, ask, install, install_dead, is_over, prepare, probe
+from .event_wire import WarningKind
 from .kernel import WorkspaceKernel
 from .looking_on import looks_on
 from .records import KernelRecord, ServerDirectory
@@ -67,10 +68,13 @@ class Survival:
 
 class WorkspaceKernelManager(AsyncMappingKernelManager):
     _survival: Survival | None = None
+    tell_end: Callable[[str, str, WarningKind], None] | None = None
+    """Blocks. Told of kernels that ended by themselves: workspace id, why, and of what kind that is."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self._noted: dict[str, float] = {}
+        self._telling: set[asyncio.Future[None]] = set()
 
     @default("kernel_manager_class")
     def _default_kernel_manager_class(self) -> str:
@@ -170,6 +174,17 @@ class WorkspaceKernelManager(AsyncMappingKernelManager):
             self.log.warning("kernel %s will not be found by the next server: %s", id, exc)
 
     # -- ends ----------------------------------------------------------------------------------------------------
+
+    def note_end(self, workspace_id: str, reason: str, kind: WarningKind) -> None:
+        if self.tell_end is not None:
+            task = asyncio.ensure_future(asyncio.to_thread(self.tell_end, workspace_id, reason, kind))
+            self._telling.add(task)
+            task.add_done_callback(self._told_end)
+
+    def _told_end(self, task: asyncio.Future[None]) -> None:
+        self._telling.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.log.warning("the end of a kernel is not announced: %s", task.exception())
 
     async def why_not_restart(self, kernel: WorkspaceKernel) -> str:
         if self._survival is None or not kernel.workspace_id:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from . import wire
+from . import event_wire, wire
 
 if TYPE_CHECKING:
     from .route import Route
@@ -174,7 +174,7 @@ def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
         (model, "validation" if model in requests else "serialization") for model in models
     ]
     _, schema = models_json_schema(both, ref_template=REFERENCE)
-    event = TypeAdapter(wire.Event).json_schema(ref_template=REFERENCE, mode="serialization")
+    event = TypeAdapter(event_wire.Event).json_schema(ref_template=REFERENCE, mode="serialization")
     definitions = {**schema["$defs"], **event.pop("$defs"), "Event": event}
     return dict(sorted(definitions.items()))
 

@@ -16,8 +16,9 @@ from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_
 from tornado.web import HTTPError
 
 from .adoption import DEAD
+from .incoming import V1
 from .looking_on import Told, answer, heard, is_sound, session_of
-from .websocket import V1, TellingWebsocketConnection
+from .websocket import TellingWebsocketConnection
 
 
 class ScreenedWebsocketConnection(TellingWebsocketConnection):

@@ -73,8 +73,15 @@ def template(one: Template, *, default: str) -> wire.TemplateShown:
     )
 
 
-def usage(allocations: Sequence[Allocation], owner: str, capacity: Capacity, quotas: Quotas) -> usage_wire.Usage:
+def usage(
+    allocations: Sequence[Allocation],
+    owner: str,
+    capacity: Capacity,
+    quotas: Quotas,
+    running: Sequence[usage_wire.Used],
+) -> usage_wire.Usage:
     return usage_wire.Usage(
+        running=list(running),
         mine=_held([a for a in allocations if a.owner == owner]),
         everybody=_held(allocations),
         offered=usage_wire.Offered(cpus=capacity.cpus_offered, memory_bytes=capacity.memory_bytes),

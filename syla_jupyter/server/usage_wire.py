@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from .wire import Bytes, Wire
 
 
@@ -29,8 +31,17 @@ class QuotasShown(Wire):
     workspaces_per_server: int | None
 
 
+class Used(Wire):
+    """By the container of one workspace, as the host sees it."""
+
+    id: str
+    cpu_seconds: float = Field(description="Since its container's start; what it takes now is the difference of two.")
+    memory_bytes: Bytes
+
+
 class Usage(Wire):
     mine: Held
     everybody: Held
+    running: list[Used] = Field(description="Yours that this server holds: what each uses.")
     offered: Offered
     quotas: QuotasShown

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_client.jsonutil import json_default
-from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
+from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado.websocket import WebSocketClosedError
 
 from .control import REQUEST
 from .frames import header_of, parent_of, signature_of
+from .incoming import V1, request_header
 from .replay import CatchUp, replay_of
 from .seen import OUTPUT, REPLY, Deliveries, Seen, seen_at, seen_path_of
 
-V1 = "v1.kernel.websocket.jupyter.org"
 OWN_REQUEST = f'"{REQUEST}"'.encode()
 EXECUTE_REPLY = b'"execute_reply"'
 log = logging.getLogger("syla.server")
@@ -176,17 +176,9 @@ class TellingWebsocketConnection(ZMQChannelsWebsocketConnection):
         super().on_restart_failed()  # type: ignore[no-untyped-call]
 
     def _remember(self, incoming: Any) -> None:
-        """Keep the header of an execute request; what does not parse is left to the real handler to refuse."""
-        try:
-            if self.subprotocol == V1:
-                _channel, parts = deserialize_msg_from_ws_v1(incoming)
-                header = json.loads(parts[0])
-            else:
-                header = json.loads(incoming)["header"]
-        except (ValueError, KeyError, IndexError, TypeError):
-            return
-        if isinstance(header, dict) and header.get("msg_type") == "execute_request":
-            self._last_execute = header
+        header = request_header(incoming, self.subprotocol)
+        if header.get("msg_type") == "execute_request":
+            self._last_execute = dict(header)
 
     def _tell_reason(self) -> None:
         reason = getattr(self.kernel_manager, "reason", "")

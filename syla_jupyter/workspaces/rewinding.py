@@ -131,7 +131,8 @@ class Rewinding(Endings):
             restored = vault.put_back(record, number, paths=paths, partial=partial, watch=watch)
             self._reach("restore", "files")
         self._changed("restore", record, began, f"version {number} was restored")
-        return Rewound(record, restored, saved.version, tuple(vault.told(record, restored)))
+        told = vault.told(record, restored, whole=not paths)
+        return Rewound(record, restored, saved.version, tuple(told))
 
     def _go_on(self, record: WorkspaceRecord) -> None:
         """Thaw what a save has frozen, unless somebody else has frozen it for good meanwhile."""

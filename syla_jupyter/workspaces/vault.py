@@ -266,9 +266,12 @@ class Vault(Repositories):
 
         Due(self._places.home(record)).replace(keys_of(variables))
 
-    def told(self, record: WorkspaceRecord, restored: Restored) -> list[str]:
-        """What a person should know after a version was put back: one line each."""
-        lines = [*restored.notes, *restored.report.lines(), *variable_lines(restored.version.details.get("variables"))]
+    def told(self, record: WorkspaceRecord, restored: Restored, *, whole: bool = True) -> list[str]:
+        """What a person should know after a version was put back: one line each. Not `whole`: paths of it."""
+        lines = [*restored.notes, *restored.report.lines()]
+        if not whole:
+            return lines  # kernels go on, with the variables and packages they have
+        lines += variable_lines(restored.version.details.get("variables"))
         then, now = restored.version.details.get("image", ""), self._image(record)
         if then and now and then != now:
             lines.append(f"it was saved on image {then} and starts on {now} now: installed packages may not fit")

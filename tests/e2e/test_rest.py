@@ -190,6 +190,10 @@ def test_the_rest(client: Client) -> None:
     assert usage["mine"] == usage["everybody"]
     assert usage["offered"]["memory_bytes"] >= usage["everybody"]["memory_bytes"]
     assert usage["quotas"]["workspaces_per_user"] is None
+    running = {row["id"]: row for row in usage["running"]}
+    default = running[client.ok("GET", "workspaces/default")["id"]]
+    assert default["memory_bytes"] > 1 << 20
+    assert default["cpu_seconds"] > 0
     assert client.ok("GET", "openapi.json")["servers"] == [{"url": "/syla/v1"}]
 
 

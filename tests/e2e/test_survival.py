@@ -419,7 +419,8 @@ async def test_a_new_page_thaws(sleepy: Lab) -> None:
     """A new websocket, an interrupt and a restart resume a suspended workspace."""
     session = await opened(sleepy)
     suspend(sleepy)
-    async with sleepy.connected(session) as notebook:
+    async with sleepy.connected(session, page="another") as notebook:
+        assert not frozen(sleepy)
         assert await notebook.value("x") == "42"
         cell = await notebook.begin("open('endless', 'w')\nwhile True: pass")
         await wait_until_async((sleepy.root / "endless").exists, 30, "the cell's start")
@@ -430,6 +431,33 @@ async def test_a_new_page_thaws(sleepy: Lab) -> None:
         await notebook.post("restart")
         assert "NameError" in (await notebook.run("x")).text
     suspend(sleepy)
+    await end(sleepy, session)
+
+
+@pytest.mark.parametrize("by", ["a cell", "somebody else"])
+async def test_what_pages_ask_by_themselves_thaws_nothing(sleepy: Lab, by: str) -> None:
+    """A page whose websocket opens again is answered, in its order, once the workspace runs for another reason."""
+    session = await opened(sleepy)
+    suspend(sleepy)
+    async with sleepy.connected(session) as notebook:
+        types = ["kernel_info_request", "comm_info_request", "kernel_info_request"]
+        asked = [await notebook.send(type, {}) for type in types]
+
+        def replied() -> list[str]:
+            parents = [m["parent_header"]["msg_id"] for m in notebook.messages if m["msg_type"].endswith("_reply")]
+            return [id for id in parents if id in asked]
+
+        await asyncio.sleep(2)  # longer than it takes to thaw
+        assert frozen(sleepy)
+        assert replied() == []
+        if by == "a cell":
+            assert await notebook.value("x") == "42"
+        else:
+            with registry(sleepy) as workspaces:
+                workspaces.resume(workspaces.catalog.get("default").id)
+        await notebook.until(lambda: len(replied()) == 3, 30, "answers")
+        assert replied() == asked
+        assert await notebook.value("x") == "42"
     await end(sleepy, session)
 
 

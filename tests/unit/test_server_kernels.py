@@ -106,6 +106,21 @@ async def test_a_failed_start_is_not_waited_for(kernels: WorkspaceKernelManager,
     assert kernels.list_kernel_ids() == []
 
 
+async def test_an_end_by_itself_is_told(kernels: WorkspaceKernelManager) -> None:
+    """Why a kernel has ended goes to who announces it, once, with what kind of end it was; a fresh start does not."""
+    told: list[tuple[str, str, str]] = []
+    kernels.tell_end = lambda *what: told.append(what)
+    kernel = added(kernels, "1", Place("a"), "busy")
+    outside = added(kernels, "2", Place(""), "busy")
+    for reason in ("killed", "killed", ""):
+        kernel.reason = outside.reason = reason
+    kernel.provisioner.out_of_memory = True  # type: ignore[union-attr]
+    kernel.reason = "too much memory"
+    await asyncio.gather(*kernels._telling)
+    assert told == [("a", "killed", "kernel"), ("a", "too much memory", "memory")]
+    assert kernels._telling == set()
+
+
 class Doomed(WorkspaceKernel):
     restarts = 0
 

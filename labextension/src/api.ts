@@ -1,0 +1,226 @@
+/** Typed calls. The shapes are those of `syla_jupyter/server/wire.py`: bytes, seconds, cores, RFC 3339. */
+import { ServerConnection } from '@jupyterlab/services';
+
+import { ApiError, request, requestFile, SERVER_OLDER } from './request';
+import { IDiff, IRestored, ISnapshot, ITaken } from './snapshots';
+
+export type State = 'created' | 'active' | 'suspended' | 'archived' | 'deleted';
+export type WorkspaceType =
+  'ephemeral' | 'session' | 'persistent' | 'collaborative';
+export type Verb =
+  'start' | 'suspend' | 'resume' | 'stop' | 'archive' | 'recover' | 'delete';
+
+export interface ILimits {
+  cpus: number;
+  memory_bytes: number;
+  disk_bytes: number;
+}
+
+export interface IWorkspace {
+  id: string;
+  owner: string;
+  name: string;
+  type: WorkspaceType;
+  state: State;
+  /** Suspended with its variables in memory. */
+  frozen: boolean;
+  /** Why it is in its state. */
+  reason: string;
+  allowed: Verb[];
+  /** What its policy does next by itself. */
+  next: { action: string; at: string | null; reason: string };
+  template: string;
+  limits: ILimits;
+  policy: { retention_seconds: number | null };
+  /** Of its files, as the contents API knows it; null: not below the root. */
+  path: string | null;
+  is_default: boolean;
+  shared: boolean;
+  execution: string;
+  last_activity_at: string;
+  disk_bytes: number;
+  version: number;
+}
+
+export interface ITemplate {
+  name: string;
+  display_name: string;
+  is_default: boolean;
+}
+
+export interface INewWorkspace {
+  name: string;
+  type?: WorkspaceType;
+  template?: string;
+  limits?: Partial<ILimits>;
+}
+
+/** What a workspace's container has used, now (memory) and since it was started (CPU). */
+export interface IUsed {
+  id: string;
+  cpu_seconds: number;
+  memory_bytes: number;
+}
+
+export type WarningKind = 'policy' | 'disk' | 'memory' | 'kernel';
+
+export type IWorkspaceEvent =
+  | { event: 'hello'; id: string; reset: boolean }
+  | { event: 'change'; id: string; verb: string; workspace: IWorkspace }
+  | {
+      event: 'warning';
+      id: string;
+      kind: WarningKind;
+      workspace: IWorkspace;
+      message: string;
+    }
+  | {
+      event: 'snapshot';
+      id: string;
+      workspace: IWorkspace;
+      snapshot: ISnapshot;
+    }
+  | { event: 'execution' };
+
+const PAGE = 500;
+
+export class Api {
+  constructor(readonly settings: ServerConnection.ISettings) {}
+
+  /** All of them, page by page; `state` leaves out the others. */
+  async list(state: State | '' = ''): Promise<IWorkspace[]> {
+    const found: IWorkspace[] = [];
+    let after = '';
+    do {
+      const query = new URLSearchParams({ limit: String(PAGE) });
+      if (state) {
+        query.set('state', state);
+      }
+      if (after) {
+        query.set('after', after);
+      }
+      const page = await this._get<{
+        workspaces: IWorkspace[];
+        next: string;
+      }>(`workspaces?${query}`);
+      found.push(...checked(page.workspaces));
+      after = page.next;
+    } while (after);
+    return found;
+  }
+
+  async used(): Promise<IUsed[]> {
+    return checked((await this._get<{ running: IUsed[] }>('usage')).running);
+  }
+
+  async templates(): Promise<ITemplate[]> {
+    return checked(
+      (await this._get<{ templates: ITemplate[] }>('templates')).templates
+    );
+  }
+
+  /** Of the server's part of this package. */
+  async version(): Promise<string> {
+    const answer = await this._get<{ info?: { version?: string } }>(
+      'openapi.json'
+    );
+    return String(answer.info?.version ?? '');
+  }
+
+  create(asked: INewWorkspace): Promise<IWorkspace> {
+    return this._send('POST', 'workspaces', asked);
+  }
+
+  change(id: string, limits: Partial<ILimits>): Promise<IWorkspace> {
+    return this._send('PATCH', `workspaces/${id}`, { limits });
+  }
+
+  suspend(id: string, stop = false): Promise<IWorkspace> {
+    return this._send('POST', `workspaces/${id}/suspend`, { stop });
+  }
+
+  resume(id: string): Promise<IWorkspace> {
+    return this._send('POST', `workspaces/${id}/resume`, {});
+  }
+
+  archive(id: string): Promise<IWorkspace> {
+    return this._send('POST', `workspaces/${id}/archive`, {});
+  }
+
+  recover(id: string): Promise<IWorkspace> {
+    return this._send('POST', `workspaces/${id}/recover`, {});
+  }
+
+  /** Nothing happens to it by itself for so long, up to its hard cap. */
+  touch(id: string, seconds: number): Promise<IWorkspace> {
+    return this._send('POST', `workspaces/${id}/touch`, { seconds });
+  }
+
+  /** For good. Not from the archive it needs its name as a confirmation. */
+  remove(id: string, confirm = ''): Promise<void> {
+    const query = confirm
+      ? `?${new URLSearchParams({ force: 'true', confirm })}`
+      : '';
+    return request(this.settings, `workspaces/${id}${query}`, {
+      method: 'DELETE'
+    });
+  }
+
+  /** Its versions, oldest first. */
+  async snapshots(id: string): Promise<ISnapshot[]> {
+    const found = await this._get<{ snapshots: ISnapshot[] }>(
+      `workspaces/${id}/snapshots`
+    );
+    return checked(found.snapshots);
+  }
+
+  take(id: string, message: string): Promise<ITaken> {
+    return this._send('POST', `workspaces/${id}/snapshots`, { message });
+  }
+
+  /** `paths`: only these (`files/a`, `home/a`); none: all of it, which ends the container. */
+  restore(id: string, version: number, paths: string[]): Promise<IRestored> {
+    const path = `workspaces/${id}/snapshots/${version}/restore`;
+    return this._send('POST', path, { paths });
+  }
+
+  diff(id: string, before: number, after: number): Promise<IDiff> {
+    return this._get(`workspaces/${id}/snapshots/${before}/diff/${after}`);
+  }
+
+  /** `version` null: as it is now. */
+  clone(id: string, name: string, version: number | null): Promise<IRestored> {
+    const body = version === null ? { name } : { name, version };
+    return this._send('POST', `workspaces/${id}/clone`, body);
+  }
+
+  /** `version` null: as it is now. */
+  export(id: string, version: number | null): Promise<Blob> {
+    const body = version === null ? {} : { version };
+    const path = `workspaces/${id}/export`;
+    return requestFile(this.settings, path, asJson('POST', body));
+  }
+
+  private _get<T>(path: string): Promise<T> {
+    return request<T>(this.settings, path, {}, true);
+  }
+
+  private _send<T>(method: string, path: string, body: object): Promise<T> {
+    return request<T>(this.settings, path, asJson(method, body));
+  }
+}
+
+function asJson(method: string, body: object): RequestInit {
+  return {
+    method,
+    body: JSON.stringify(body),
+    headers: { 'Content-Type': 'application/json' }
+  };
+}
+
+function checked<T>(rows: T[] | undefined): T[] {
+  if (!Array.isArray(rows)) {
+    throw new ApiError(SERVER_OLDER, 'The server answers in another form');
+  }
+  return rows;
+}

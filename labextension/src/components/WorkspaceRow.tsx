@@ -1,0 +1,154 @@
+/** One workspace in the list. All rows are equally high, whatever they say: the list counts on it. */
+import { TranslationBundle } from '@jupyterlab/translation';
+import {
+  Button,
+  CommandToolbarButtonComponent
+} from '@jupyterlab/ui-components';
+import { CommandRegistry } from '@lumino/commands';
+import * as React from 'react';
+
+import { IWorkspace } from '../api';
+import { CommandIDs, ROW_COMMANDS } from '../commands';
+import { deadline, size, stateName } from '../format';
+import { IUsage } from '../model';
+import { Meter } from './Meter';
+
+export interface IRowProps {
+  workspace: IWorkspace;
+  usage: IUsage | undefined;
+  current: boolean;
+  /** From 1, in a list of `count`. */
+  position: number;
+  count: number;
+  nowMs: number;
+  commands: CommandRegistry;
+  trans: TranslationBundle;
+}
+
+export function WorkspaceRow(props: IRowProps): JSX.Element {
+  const { workspace, trans } = props;
+  const title = `syla-title-${workspace.id}`;
+  const kind = [
+    workspace.is_default ? trans.__('default') : workspace.type,
+    workspace.template,
+    workspace.owner
+  ].join(' · ');
+  return (
+    <li
+      className={`syla-Row${props.current ? ' syla-mod-current' : ''}`}
+      data-workspace={workspace.id}
+      tabIndex={0}
+      aria-labelledby={title}
+      aria-current={props.current || undefined}
+      aria-setsize={props.count}
+      aria-posinset={props.position}
+    >
+      <div className="syla-Row-head">
+        <h3 id={title} title={workspace.name}>
+          <bdi>{workspace.name}</bdi>
+        </h3>
+        <span
+          className={`syla-Badge syla-mod-${workspace.state}`}
+          title={workspace.reason}
+        >
+          {stateName(workspace, trans)}
+        </span>
+      </div>
+      <div className="syla-Row-line" title={kind}>
+        <bdi>{kind}</bdi>
+      </div>
+      <Meters {...props} />
+      <Deadline {...props} />
+      <Actions {...props} />
+    </li>
+  );
+}
+
+function Meters({ workspace, usage, trans }: IRowProps): JSX.Element {
+  const { limits } = workspace;
+  const cpus = usage?.cpus ?? null;
+  const memory = usage?.memoryBytes ?? null;
+  const cores = trans.__('%1 of %2 cores', (cpus ?? 0).toFixed(2), limits.cpus);
+  const unused = trans.__('not running; limit %1', limits.cpus);
+  return (
+    <div className="syla-Meters">
+      <Meter
+        label={trans.__('CPU')}
+        value={cpus}
+        max={limits.cpus}
+        text={cpus === null ? unused : cores}
+      />
+      <Meter
+        label={trans.__('Memory')}
+        value={memory}
+        max={limits.memory_bytes}
+        text={trans.__(
+          '%1 of %2',
+          memory === null ? '–' : size(memory),
+          size(limits.memory_bytes)
+        )}
+      />
+      <Meter
+        label={trans.__('Disk')}
+        value={workspace.disk_bytes}
+        max={limits.disk_bytes}
+        text={trans.__(
+          '%1 of %2',
+          size(workspace.disk_bytes),
+          size(limits.disk_bytes)
+        )}
+      />
+    </div>
+  );
+}
+
+/** When something comes by itself and why, with the way to put it off. */
+function Deadline(props: IRowProps): JSX.Element {
+  const { workspace, trans } = props;
+  const when = deadline(workspace, props.nowMs, trans);
+  const text = when
+    ? trans.__('%1: %2', when, workspace.next.reason)
+    : workspace.reason;
+  return (
+    <div className="syla-Row-line syla-Deadline">
+      <span title={text}>
+        <bdi>{text}</bdi>
+      </span>
+      {when && (
+        <Button
+          minimal
+          small
+          className="syla-Extend"
+          aria-label={trans.__('Extend %1', workspace.name)}
+          onClick={() =>
+            void props.commands.execute(CommandIDs.extend, {
+              workspace: workspace.id
+            })
+          }
+        >
+          {trans.__('Extend')}
+        </Button>
+      )}
+    </div>
+  );
+}
+
+function Actions({ workspace, commands, trans }: IRowProps): JSX.Element {
+  const args = { workspace: workspace.id, toolbar: true };
+  return (
+    <div
+      className="syla-Actions"
+      role="group"
+      aria-label={trans.__('Actions on %1', workspace.name)}
+    >
+      {ROW_COMMANDS.filter(id => commands.isEnabled(id, args)).map(id => (
+        <CommandToolbarButtonComponent
+          key={id}
+          commands={commands}
+          id={id}
+          args={args}
+        />
+      ))}
+    </div>
+  );
+}

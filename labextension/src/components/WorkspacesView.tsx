@@ -1,0 +1,168 @@
+/** What the panel shows: the filter, notices, the list. State is the model's; only the filter is kept here. */
+import { TranslationBundle } from '@jupyterlab/translation';
+import { ReactWidget, UseSignal } from '@jupyterlab/ui-components';
+import { CommandRegistry } from '@lumino/commands';
+import { Message } from '@lumino/messaging';
+import * as React from 'react';
+
+import { CommandIDs } from '../commands';
+import { WorkspacesModel } from '../model';
+import { explain } from '../notices';
+import { matching, Shown } from '../rules';
+import { ErrorBoundary } from './ErrorBoundary';
+import { VirtualList } from './VirtualList';
+import { WorkspaceRow } from './WorkspaceRow';
+
+interface IProps {
+  model: WorkspacesModel;
+  commands: CommandRegistry;
+  trans: TranslationBundle;
+}
+
+export class WorkspacesView extends ReactWidget {
+  constructor(private _props: IProps) {
+    super();
+    this.addClass('syla-Workspaces');
+  }
+
+  protected render(): JSX.Element {
+    const { model, trans } = this._props;
+    return (
+      <ErrorBoundary title={trans.__('The panel could not be shown')}>
+        <UseSignal signal={model.changed}>
+          {() => <View {...this._props} />}
+        </UseSignal>
+      </ErrorBoundary>
+    );
+  }
+
+  protected onAfterShow(message: Message): void {
+    super.onAfterShow(message);
+    this._props.model.watched = true;
+  }
+
+  protected onAfterHide(message: Message): void {
+    this._props.model.watched = false;
+    super.onAfterHide(message);
+  }
+
+  protected onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    this._props.model.watched = this.isVisible;
+  }
+}
+
+function View({ model, commands, trans }: IProps): JSX.Element {
+  const [words, setWords] = React.useState('');
+  const [shown, setShown] = React.useState<Shown>('all');
+  if (!model.loaded) {
+    return (
+      <p className="syla-Empty" role="status">
+        {trans.__('Loading…')}
+      </p>
+    );
+  }
+  if (model.error && !model.workspaces.length) {
+    return <Problem reason={model.error} commands={commands} trans={trans} />;
+  }
+  const rows = matching(model.workspaces, words, shown);
+  const current = model.current?.id;
+  const nowMs = Date.now();
+  return (
+    <>
+      <Filter {...{ words, setWords, shown, setShown, trans }} />
+      {!model.live && (
+        <p className="syla-Notice" role="status">
+          {model.error
+            ? explain(model.error, trans).message
+            : trans.__('No live updates: the list is read every few seconds.')}
+        </p>
+      )}
+      {rows.length === 0 ? (
+        <p className="syla-Empty">
+          {model.workspaces.length
+            ? trans.__('No workspace matches.')
+            : trans.__('There are no workspaces yet.')}
+        </p>
+      ) : (
+        <VirtualList
+          items={rows}
+          label={trans.__('Syla workspaces')}
+          draw={(workspace, index) => (
+            <WorkspaceRow
+              key={workspace.id}
+              workspace={workspace}
+              usage={model.usage(workspace.id)}
+              current={workspace.id === current}
+              position={index + 1}
+              count={rows.length}
+              nowMs={nowMs}
+              commands={commands}
+              trans={trans}
+            />
+          )}
+        />
+      )}
+    </>
+  );
+}
+
+function Filter(props: {
+  words: string;
+  setWords: (words: string) => void;
+  shown: Shown;
+  setShown: (shown: Shown) => void;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { trans } = props;
+  const states: [Shown, string][] = [
+    ['all', trans.__('All')],
+    ['active', trans.__('Active')],
+    ['suspended', trans.__('Not running')],
+    ['archived', trans.__('Archived')]
+  ];
+  return (
+    <div className="syla-Filter" role="search">
+      <input
+        className="jp-mod-styled"
+        type="search"
+        placeholder={trans.__('Filter')}
+        aria-label={trans.__('Filter workspaces')}
+        value={props.words}
+        onChange={event => props.setWords(event.target.value)}
+      />
+      <select
+        className="jp-mod-styled"
+        aria-label={trans.__('State of the workspaces shown')}
+        value={props.shown}
+        onChange={event => props.setShown(event.target.value as Shown)}
+      >
+        {states.map(([value, label]) => (
+          <option key={value} value={value}>
+            {label}
+          </option>
+        ))}
+      </select>
+    </div>
+  );
+}
+
+function Problem(props: {
+  reason: Error;
+  commands: CommandRegistry;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { message, hint } = explain(props.reason, props.trans);
+  return (
+    <div className="syla-Error" role="alert">
+      <p>{message}</p>
+      {hint && <p className="syla-Hint">{hint}</p>}
+      <button
+        className="jp-mod-styled jp-mod-accept"
+        onClick={() => void props.commands.execute(CommandIDs.refresh)}
+      >
+        {props.trans.__('Try again')}
+      </button>
+    </div>
+  );
+}

@@ -1,0 +1,20 @@
+/** All plugins of this package. */
+import { JupyterFrontEndPlugin } from '@jupyterlab/application';
+
+import { model } from './plugins/model';
+import { places } from './plugins/places';
+import { variables } from './plugins/variables';
+import { warnings } from './plugins/warnings';
+import { workspaces } from './plugins/workspaces';
+
+export { IWorkspaces } from './tokens';
+
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+const plugins: JupyterFrontEndPlugin<any>[] = [
+  model,
+  workspaces,
+  places,
+  variables,
+  warnings
+];
+export default plugins;

@@ -1,0 +1,283 @@
+/**
+ * What is known of the workspaces; no DOM, so tests need no browser.
+ *
+ * The list is read once and kept current by events. While there are no events (`live` is false) it is read again and
+ * again. Activity moves deadlines without an event, and CPU and memory have none: while somebody looks (`watched`), the
+ * active ones are read every few seconds.
+ */
+import { IDisposable } from '@lumino/disposable';
+import { Poll } from '@lumino/polling';
+import { ISignal, Signal } from '@lumino/signaling';
+
+import { Api, IUsed, IWorkspace, IWorkspaceEvent } from './api';
+import { IEventStream } from './events';
+import { ApiError, SERVER_MISSING, SERVER_OLDER } from './request';
+import { byName, isOlder, workspaceOf } from './rules';
+import { VERSION } from './version';
+
+const POLL_MS = 10_000;
+const LOOK_MS = 10_000;
+
+export interface IUsage {
+  memoryBytes: number;
+  /** Cores; null before the second look. */
+  cpus: number | null;
+}
+
+export type Warning = Extract<IWorkspaceEvent, { event: 'warning' }>;
+
+export class WorkspacesModel implements IDisposable {
+  constructor(
+    readonly api: Api,
+    private _stream: IEventStream,
+    private _now: () => number = Date.now
+  ) {
+    this._poll = new Poll({
+      auto: false,
+      name: 'syla-jupyter:list',
+      factory: () => this._fetch(),
+      frequency: { interval: POLL_MS, backoff: true, max: 12 * POLL_MS },
+      standby: 'when-hidden'
+    });
+    this._look = new Poll({
+      auto: false,
+      name: 'syla-jupyter:usage',
+      factory: () => this._fetchActive(),
+      frequency: { interval: LOOK_MS, backoff: true, max: 6 * LOOK_MS },
+      standby: () =>
+        !this._watched || (typeof document !== 'undefined' && document.hidden)
+    });
+    _stream.received.connect(this._onEvent, this);
+    _stream.connectedChanged.connect(this._onConnected, this);
+    void this._poll.start();
+  }
+
+  /** By name, the default one first. */
+  get workspaces(): ReadonlyArray<IWorkspace> {
+    return this._sorted;
+  }
+
+  get loaded(): boolean {
+    return this._loaded;
+  }
+
+  /** Events arrive; else the list is asked for from time to time. */
+  get live(): boolean {
+    return this._stream.connected;
+  }
+
+  get error(): ApiError | null {
+    return this._error;
+  }
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  get warned(): ISignal<this, Warning> {
+    return this._warned;
+  }
+
+  /** Of the workspace with this id there may be other versions now; empty: of any. */
+  get saved(): ISignal<this, string> {
+    return this._saved;
+  }
+
+  get isDisposed(): boolean {
+    return this._disposed;
+  }
+
+  find(id: string): IWorkspace | undefined {
+    return this._byId.get(id);
+  }
+
+  /** Whose directory has this path of the contents API in it. */
+  at(path: string): IWorkspace | undefined {
+    return workspaceOf(path, this._sorted);
+  }
+
+  /** The one whose files somebody works with now. */
+  get current(): IWorkspace | undefined {
+    return this._place === null ? undefined : this.at(this._place);
+  }
+
+  set place(path: string | null) {
+    if (path !== this._place) {
+      this._place = path;
+      this._changed.emit();
+    }
+  }
+
+  usage(id: string): IUsage | undefined {
+    return this._usage.get(id);
+  }
+
+  get watched(): boolean {
+    return this._watched;
+  }
+
+  set watched(watched: boolean) {
+    if (watched !== this._watched) {
+      this._watched = watched;
+      if (watched && this._loaded && !this._error) {
+        void this._look.refresh();
+      }
+    }
+  }
+
+  /** Read the list anew, now. */
+  async refresh(): Promise<void> {
+    await this._poll.refresh();
+    await this._poll.tick.catch(() => undefined); // kept in `error`
+  }
+
+  /** What an answer said of one, without waiting for its event. */
+  note(workspace: IWorkspace): void {
+    this._put(workspace);
+    this._show();
+  }
+
+  /** What an answer said where no event will: there may be other versions. */
+  noteSaved(id: string): void {
+    this._saved.emit(id);
+  }
+
+  dispose(): void {
+    if (this._disposed) {
+      return;
+    }
+    this._disposed = true;
+    this._poll.dispose();
+    this._look.dispose();
+    this._stream.dispose();
+    Signal.clearData(this);
+  }
+
+  private async _fetch(): Promise<void> {
+    this._meanwhile = [];
+    try {
+      const rows = await this.api.list();
+      if (!this._versionChecked) {
+        await this._checkVersion();
+      }
+      const meanwhile = this._meanwhile;
+      this._byId = new Map(rows.map(row => [row.id, row]));
+      meanwhile.forEach(workspace => this._put(workspace));
+      this._error = null;
+      this._stream.connect();
+      if (!this.live) {
+        this._saved.emit(''); // no event would say so
+      }
+    } catch (reason) {
+      this._error = asError(reason);
+      throw reason; // the poll backs off
+    } finally {
+      this._meanwhile = null;
+      this._loaded = true;
+      this._show();
+    }
+    if (this._watched) {
+      void this._look.refresh();
+    }
+  }
+
+  private async _checkVersion(): Promise<void> {
+    const version = await this.api.version();
+    if (isOlder(version, VERSION)) {
+      throw new ApiError(SERVER_OLDER, version);
+    }
+    this._versionChecked = true;
+  }
+
+  private async _fetchActive(): Promise<void> {
+    const [used, active] = await Promise.all([
+      this.api.used(),
+      this.api.list('active')
+    ]);
+    this._measure(used);
+    active.forEach(workspace => this._put(workspace));
+    this._show();
+  }
+
+  private _measure(used: IUsed[]): void {
+    const at = this._now() / 1000;
+    const before = this._cpu;
+    this._cpu = new Map(used.map(row => [row.id, { at, ...row }]));
+    this._usage = new Map(
+      used.map(row => {
+        const last = before.get(row.id);
+        const known =
+          last && at > last.at && row.cpu_seconds >= last.cpu_seconds;
+        const cpus = known
+          ? (row.cpu_seconds - last.cpu_seconds) / (at - last.at)
+          : null;
+        return [row.id, { memoryBytes: row.memory_bytes, cpus }];
+      })
+    );
+  }
+
+  private _onEvent(_: unknown, event: IWorkspaceEvent): void {
+    if (event.event === 'hello') {
+      void this._poll.refresh();
+      this._saved.emit('');
+    } else if (event.event !== 'execution') {
+      this._put(event.workspace);
+      this._show();
+      if (event.event === 'warning') {
+        this._warned.emit(event);
+      } else {
+        this._saved.emit(event.workspace.id); // a stop, an archive, a restore save one too
+      }
+    }
+  }
+
+  private _onConnected(): void {
+    this._poll.frequency = {
+      ...this._poll.frequency,
+      interval: this.live ? Poll.NEVER : POLL_MS
+    };
+    if (!this.live) {
+      void this._poll.refresh();
+    }
+    this._changed.emit();
+  }
+
+  /** Answers and events may overtake each other: the later version stays. */
+  private _put(workspace: IWorkspace): void {
+    this._meanwhile?.push(workspace);
+    const known = this._byId.get(workspace.id);
+    if (workspace.state === 'deleted') {
+      this._byId.delete(workspace.id);
+    } else if (!known || known.version <= workspace.version) {
+      this._byId.set(workspace.id, workspace);
+    }
+  }
+
+  private _show(): void {
+    this._sorted = [...this._byId.values()].sort(byName);
+    this._changed.emit();
+  }
+
+  private _byId = new Map<string, IWorkspace>();
+  private _sorted: IWorkspace[] = [];
+  private _meanwhile: IWorkspace[] | null = null;
+  private _usage = new Map<string, IUsage>();
+  private _cpu = new Map<string, IUsed & { at: number }>();
+  private _error: ApiError | null = null;
+  private _loaded = false;
+  private _versionChecked = false;
+  private _watched = false;
+  private _place: string | null = null;
+  private _disposed = false;
+  private _poll: Poll;
+  private _look: Poll;
+  private _changed = new Signal<this, void>(this);
+  private _warned = new Signal<this, Warning>(this);
+  private _saved = new Signal<this, string>(this);
+}
+
+function asError(reason: unknown): ApiError {
+  return reason instanceof ApiError
+    ? reason
+    : new ApiError(SERVER_MISSING, String(reason));
+}

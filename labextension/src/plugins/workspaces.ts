@@ -1,0 +1,119 @@
+/** The panel, its commands and where they are offered. */
+import {
+  ILayoutRestorer,
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import {
+  createToolbarFactory,
+  ICommandPalette,
+  IToolbarWidgetRegistry,
+  setToolbar
+} from '@jupyterlab/apputils';
+import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import {
+  ITranslator,
+  nullTranslator,
+  TranslationBundle
+} from '@jupyterlab/translation';
+import { SidePanel } from '@jupyterlab/ui-components';
+import { Panel } from '@lumino/widgets';
+
+import { addCommands, CommandIDs, ROW_COMMANDS } from '../commands';
+import { WorkspacesView } from '../components/WorkspacesView';
+import { workspacesIcon } from '../icons';
+import { WorkspacesModel } from '../model';
+import { IWorkspaces, PANEL_ID, PLUGIN_ID } from '../tokens';
+import { addVersionCommands } from '../versionCommands';
+
+const FACTORY = 'SylaWorkspaces';
+const EXTEND_MINUTES = 60;
+
+export const workspaces: JupyterFrontEndPlugin<void> = {
+  id: PLUGIN_ID,
+  description: 'Shows the Syla workspaces in a side panel.',
+  autoStart: true,
+  requires: [IWorkspaces],
+  optional: [
+    ITranslator,
+    ISettingRegistry,
+    IToolbarWidgetRegistry,
+    ILayoutRestorer,
+    ICommandPalette,
+    IFileBrowserFactory
+  ],
+  activate: (
+    app: JupyterFrontEnd,
+    model: WorkspacesModel,
+    translator: ITranslator | null,
+    settings: ISettingRegistry | null,
+    toolbars: IToolbarWidgetRegistry | null,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    browsers: IFileBrowserFactory | null
+  ) => {
+    const tr = translator ?? nullTranslator;
+    const trans = tr.load('syla_jupyter');
+    let extendMinutes = EXTEND_MINUTES;
+    const extendSeconds = (): number => 60 * extendMinutes;
+    const context = { app, model, trans, browsers, extendSeconds };
+    addCommands(context);
+    addVersionCommands(context);
+    // Buttons and menus take from the commands what is possible: tell them when that may have changed.
+    model.changed.connect(() => app.commands.notifyCommandChanged());
+
+    const panel = makePanel(app, model, trans, tr);
+    if (toolbars && settings) {
+      setToolbar(
+        panel,
+        createToolbarFactory(toolbars, settings, FACTORY, PLUGIN_ID, tr)
+      );
+    }
+    app.shell.add(panel, 'left', { rank: 350, type: 'Syla Workspaces' });
+    restorer?.add(panel, PANEL_ID);
+
+    settings?.load(PLUGIN_ID).then(
+      loaded => {
+        const apply = (): void => {
+          extendMinutes = loaded.get('extendMinutes').composite as number;
+        };
+        loaded.changed.connect(apply);
+        apply();
+      },
+      reason => console.error('syla-jupyter: no settings', reason)
+    );
+    const category = trans.__('Syla Workspaces');
+    const offered = [
+      CommandIDs.show,
+      CommandIDs.create,
+      CommandIDs.refresh,
+      CommandIDs.extend,
+      CommandIDs.take,
+      CommandIDs.clone,
+      CommandIDs.exportFile,
+      ...ROW_COMMANDS
+    ];
+    offered.forEach(command => palette?.addItem({ command, category }));
+  }
+};
+
+function makePanel(
+  app: JupyterFrontEnd,
+  model: WorkspacesModel,
+  trans: TranslationBundle,
+  translator: ITranslator
+): SidePanel {
+  const content = new Panel();
+  const panel = new SidePanel({ content, translator });
+  panel.id = PANEL_ID;
+  panel.addClass('syla-Panel');
+  panel.title.icon = workspacesIcon;
+  panel.title.caption = trans.__('Syla workspaces');
+  panel.node.setAttribute('role', 'region');
+  panel.node.setAttribute('aria-label', trans.__('Syla workspaces'));
+  content.addWidget(
+    new WorkspacesView({ model, commands: app.commands, trans })
+  );
+  return panel;
+}

@@ -1,0 +1,13 @@
+/** What other plugins, of this package and of others, may ask for. */
+import { Token } from '@lumino/coreutils';
+
+import { WorkspacesModel } from './model';
+
+export const PLUGIN_ID = 'syla-jupyter:workspaces';
+export const PANEL_ID = 'syla-workspaces-panel';
+export const VARIABLES_ID = 'syla-variables-panel';
+
+export const IWorkspaces = new Token<WorkspacesModel>(
+  'syla-jupyter:IWorkspaces',
+  'The Syla workspaces of this server, as they change.'
+);

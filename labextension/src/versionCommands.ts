@@ -1,0 +1,166 @@
+/** What a person can do with the versions of a workspace. */
+import { MainAreaWidget, Notification } from '@jupyterlab/apputils';
+import { copyIcon, downloadIcon, undoIcon } from '@jupyterlab/ui-components';
+import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+
+import { IWorkspace } from './api';
+import { addWorkspaceCommand, CommandIDs, IContext } from './commands';
+import { VersionsView } from './components/VersionsView';
+import { askClone, askMessage, askRestore, tellRestored } from './dialogs';
+import { snapshotIcon, timelineIcon } from './icons';
+import { withProgress } from './notices';
+import { takenWords, versionName } from './rules';
+import { VersionsModel } from './versions';
+
+const NUMBER = { type: 'number', description: 'Of the version' };
+
+export function addVersionCommands(context: IContext): void {
+  const { model, trans } = context;
+  const there = (one: IWorkspace): boolean =>
+    one.state !== 'archived' && one.state !== 'deleted';
+
+  addWorkspaceCommand(context, {
+    id: CommandIDs.versions,
+    label: trans.__('Snapshots of Workspace'),
+    icon: timelineIcon,
+    possible: one => one.state !== 'deleted',
+    action: async one => show(context, one)
+  });
+  addWorkspaceCommand(context, {
+    id: CommandIDs.take,
+    label: trans.__('Take Snapshot of Workspace…'),
+    icon: snapshotIcon,
+    possible: there,
+    properties: {
+      message: { type: 'string', description: 'What it is; else it is asked' }
+    },
+    action: async (one, args) => {
+      const message =
+        typeof args['message'] === 'string'
+          ? args['message']
+          : await askMessage(one, trans);
+      if (message !== null) {
+        const work = model.api.take(one.id, message);
+        const taken = await withProgress(
+          work,
+          trans.__('Taking a snapshot of %1…', one.name)
+        );
+        Notification.success(takenWords(one, taken, trans));
+        told(context, one);
+      }
+    }
+  });
+  addWorkspaceCommand(context, {
+    id: CommandIDs.restore,
+    label: trans.__('Restore Workspace…'),
+    icon: undoIcon,
+    possible: there,
+    properties: {
+      version: NUMBER,
+      paths: {
+        type: 'array',
+        items: { type: 'string' },
+        description: 'Proposed: only these'
+      }
+    },
+    action: async (one, args) => {
+      const version = numberIn(args);
+      const paths =
+        version === null
+          ? null
+          : await askRestore(one, version, proposed(args), trans);
+      if (version === null || !paths) {
+        return undefined;
+      }
+      const restored = await withProgress(
+        model.api.restore(one.id, version, paths),
+        trans.__('Restoring %1 of %2…', versionName(version), one.name)
+      );
+      told(context, one);
+      model.note(restored.workspace);
+      await tellRestored(one, version, paths, restored, trans);
+      return undefined;
+    }
+  });
+  addWorkspaceCommand(context, {
+    id: CommandIDs.clone,
+    label: trans.__('Clone Workspace…'),
+    icon: copyIcon,
+    possible: one => one.state !== 'deleted',
+    properties: { version: NUMBER },
+    action: async (one, args) => {
+      await askClone(one, numberIn(args), model, trans);
+      told(context, one);
+    }
+  });
+  addWorkspaceCommand(context, {
+    id: CommandIDs.exportFile,
+    label: trans.__('Export Workspace'),
+    icon: downloadIcon,
+    possible: one => one.state !== 'deleted',
+    properties: { version: NUMBER },
+    action: async (one, args) => {
+      const file = await withProgress(
+        model.api.export(one.id, numberIn(args)),
+        trans.__('Exporting %1…', one.name)
+      );
+      save(file, `${one.name}.syla`);
+      Notification.info(
+        trans.__(
+          'The file of %1 is not encrypted. `syla workspace import` makes a workspace of it.',
+          one.name
+        )
+      );
+      told(context, one);
+    }
+  });
+}
+
+/** Without events nobody else says that there may be other versions now. */
+function told({ model }: IContext, workspace: IWorkspace): void {
+  if (!model.live) {
+    model.noteSaved(workspace.id);
+  }
+}
+
+function show({ app, model, trans }: IContext, workspace: IWorkspace): void {
+  const id = `syla-snapshots-${workspace.id}`;
+  for (const widget of app.shell.widgets('main')) {
+    if (widget.id === id) {
+      app.shell.activateById(id);
+      return;
+    }
+  }
+  const versions = new VersionsModel(model, workspace.id);
+  const content = new VersionsView({ versions, commands: app.commands, trans });
+  content.disposed.connect(() => versions.dispose());
+  const widget = new MainAreaWidget({ content });
+  widget.id = id;
+  widget.title.label = trans.__('Snapshots: %1', workspace.name);
+  widget.title.icon = timelineIcon;
+  widget.title.closable = true;
+  app.shell.add(widget, 'main');
+  app.shell.activateById(id);
+}
+
+function numberIn(args: ReadonlyPartialJSONObject): number | null {
+  const version = args['version'];
+  return typeof version === 'number' ? version : null;
+}
+
+function proposed(args: ReadonlyPartialJSONObject): string[] {
+  const paths = args['paths'];
+  return Array.isArray(paths)
+    ? paths.filter((path): path is string => typeof path === 'string')
+    : [];
+}
+
+/** Give it to the person as a download. */
+function save(file: Blob, name: string): void {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(file);
+  link.download = name;
+  link.click();
+  // The browser has its own hold of it once the download has begun.
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}

@@ -1,0 +1,74 @@
+"""What travels over the events' websocket: one JSON object a message; `wire` has what is in them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from .wire import Snapshot, Wire, Workspace
+
+WarningKind = Literal["policy", "disk", "memory", "kernel"]
+
+
+class HelloEvent(Wire):
+    """The first line: from here on nothing is missed. `reset`: events before are not kept, so read the list again."""
+
+    event: Literal["hello"] = "hello"
+    id: str
+    reset: bool
+
+
+class ChangeEvent(Wire):
+    event: Literal["change"] = "change"
+    id: str
+    time: datetime
+    verb: str
+    workspace: Workspace
+    seconds: float
+
+
+class WarningEvent(Wire):
+    """Something that somebody should look at."""
+
+    event: Literal["warning"] = "warning"
+    id: str
+    time: datetime
+    kind: WarningKind = Field(
+        description="policy: it ends something soon; disk: nearly full; memory: a kernel passed the limit and was "
+        "stopped; kernel: one ended by itself."
+    )
+    workspace: Workspace
+    message: str
+
+
+class SnapshotEvent(Wire):
+    """A version was saved. That one was brought back is a change with verb `restore`."""
+
+    event: Literal["snapshot"] = "snapshot"
+    id: str
+    time: datetime
+    workspace: Workspace
+    snapshot: Snapshot
+    seconds: float
+
+
+class ExecutionEvent(Wire):
+    """What code does while `execute` runs it. Not kept, so it has no id; `executions/{id}` has all of it at the end."""
+
+    event: Literal["execution"] = "execution"
+    time: datetime
+    workspace_id: str
+    execution_id: str
+    type: str = Field(description="waiting, running, stream, display, result, error, interrupted, ended")
+    name: str | None = Field(default=None, description="stdout or stderr; of an error, its class.")
+    text: str | None = Field(default=None, description="Of a stream.")
+    data: dict[str, Any] | None = Field(default=None, description="MIME bundle of a display or a result.")
+    value: str | None = Field(default=None, description="Of an error.")
+    traceback: list[str] | None = None
+    status: str | None = Field(default=None, description="When it has ended.")
+    omitted: bool = Field(default=False, description="It was too large for an event.")
+
+
+Event = HelloEvent | ChangeEvent | WarningEvent | SnapshotEvent | ExecutionEvent

@@ -1,0 +1,3 @@
+export default {
+  test: { include: ['labextension/tests/**/*.spec.ts'], environment: 'node' }
+};
