@@ -184,7 +184,7 @@ def test_files_outside_of_the_root_have_no_path() -> None:
 
 def test_usage_says_what_there_is_beside_what_is_held() -> None:
     held = [Allocation("ann", 2, 3.0, GIB), Allocation("bob", 1, 1.0, GIB)]
-    usage = shown.usage(held, "ann", Capacity(2, 8 * GIB, cpu_overcommit=4), Quotas(workspaces_per_user=5))
+    usage = shown.usage(held, "ann", Capacity(2, 8 * GIB, cpu_overcommit=4), Quotas(workspaces_per_user=5), [])
     assert (usage.mine.workspaces, usage.mine.cpus, usage.everybody.memory_bytes) == (2, 3.0, 2 * GIB)
     assert (usage.offered.cpus, usage.offered.memory_bytes) == (8, 8 * GIB)
     assert (usage.quotas.workspaces_per_user, usage.quotas.cpus_per_user) == (5, None)
