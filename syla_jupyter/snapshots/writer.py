@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 
 from ..model.errors import BadPath, InsufficientResources
@@ -35,7 +36,8 @@ class TreeWriter:
         self._sync = sync
         self._cursor, self._other = Cursor(root), Cursor(root)
         self._notes = notes
-        self._owner = owner
+        self._owner = None if owner == _owner_of_new(root) else owner
+        self._granted = _granted_bits(root)
 
     def directory(self, path: bytes) -> None:
         """Makes it, and what is missing above; open to the caller alone until `finish_directory`."""
@@ -43,12 +45,14 @@ class TreeWriter:
 
     def write_whole(self, path: bytes, entry: Entry, data: memoryview | bytes) -> None:
         """A file of one piece or none."""
-        fd = self._create(path)
+        mode = entry.mode & MODE_MASK
+        granted = not mode & ~self._granted
+        fd = self._create(path, mode if granted else 0o600)
         try:
             _write(fd, data, 0)
             if len(data) != entry.size:
                 os.ftruncate(fd, entry.size)
-            self._finish(fd, entry)
+            self._finish(fd, entry, mode=not granted)
         finally:
             os.close(fd)
 
@@ -107,17 +111,19 @@ class TreeWriter:
     def finish_directory(self, path: bytes, entry: Entry) -> None:
         self._finish(self._cursor.directory(path), entry)
 
-    def _create(self, path: bytes) -> int:
+    def _create(self, path: bytes, mode: int = 0o600) -> int:
         above, name = split(path)
-        return os.open(name, CREATE_FLAGS, 0o600, dir_fd=self._cursor.directory(above))
+        return os.open(name, CREATE_FLAGS, mode, dir_fd=self._cursor.directory(above))
 
-    def _finish(self, fd: int, entry: Entry) -> None:
+    def _finish(self, fd: int, entry: Entry, *, mode: bool = True) -> None:
+        """`mode`: it does not have its own yet."""
         if entry.xattrs and (problem := write_attributes(fd, entry.xattrs)):
             self._notes.add("attributes", entry.path, problem)
         try:
             if self._owner is not None:
                 os.fchown(fd, *self._owner)
-            os.fchmod(fd, entry.mode & MODE_MASK)
+            if mode:
+                os.fchmod(fd, entry.mode & MODE_MASK)
             os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
         except OSError as exc:
             self._notes.add("owner, mode or times", entry.path, str(exc.strerror))
@@ -148,6 +154,23 @@ def disk_errors() -> Iterator[None]:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise InsufficientResources(f"The disk does not take it: {exc.strerror}", "Free some room first") from exc
         raise BadPath("targets", f"cannot be written: {exc.strerror}") from exc
+
+
+def _owner_of_new(root: int) -> tuple[int, int] | None:
+    """Whose a new file below it is, and it is itself; None where that is not sure."""
+    info, ours = os.fstat(root), (os.geteuid(), os.getegid())
+    return ours if (info.st_uid, info.st_gid) == ours else None
+
+
+def _granted_bits(root: int) -> int:
+    """Permission bits that a new file below it has as they were asked for; none where a default ACL decides."""
+    with contextlib.suppress(OSError):
+        os.getxattr(root, "system.posix_acl_default")
+        return 0
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        text = Path("/proc/self/status").read_text()  # umask(2) would change it for all threads
+        return MODE_MASK & ~int(text.split("Umask:")[1].split()[0], 8)
+    return 0
 
 
 def _write(fd: int, data: memoryview | bytes, offset: int) -> None:

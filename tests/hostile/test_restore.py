@@ -6,6 +6,7 @@ import functools
 import os
 import signal
 import stat
+import struct
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -129,6 +130,31 @@ def test_a_target_reached_through_a_link_of_the_hosts_own(repository: Repository
     report = back(repository, repository.version(1), tmp_path / "link")
     assert not report.said.counts
     assert trees.seen(tmp_path / "real/files") == wanted
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o137])
+def test_modes_come_back_whatever_the_process_grants(repository: Repository, tmp_path: Path, umask: int) -> None:
+    """Whether a file gets its mode when it is made or after; below a directory with an ACL for what is made there, too."""
+    modes = [0o400, 0o600, 0o644, 0o755, 0o777]
+    entries = [TOP, *(file(repository, b"files/%o" % mode, b"x", mode=mode) for mode in modes)]
+    version = forged(repository, entries, [b"x"])
+    before = os.umask(umask)
+    try:
+        back(repository, version, tmp_path)
+        (tmp_path / "acl").mkdir()
+        # user::rwx, group::r-x, mask::r-x, other::---, as setfacl -d writes it
+        os.setxattr(tmp_path / "acl", "system.posix_acl_default", ACL)
+        back(repository, version, tmp_path / "acl")
+    finally:
+        os.umask(before)
+    for top in (tmp_path, tmp_path / "acl"):
+        assert [stat.S_IMODE((top / f"files/{mode:o}").stat().st_mode) for mode in modes] == modes
+
+
+NOBODY = 0xFFFFFFFF
+ACL = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", tag, bits, NOBODY) for tag, bits in ((0x01, 7), (0x04, 5), (0x10, 5), (0x20, 0))
+)
 
 
 def test_the_owner_is_who_was_named(repository: Repository, tmp_path: Path) -> None:
