@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from .calm import until
@@ -102,7 +102,8 @@ class Server:
 
     async def close_all(self) -> None:
         for session in await self.call("GET", "api/sessions"):
-            await self.call("DELETE", f"api/sessions/{session['id']}")
+            with contextlib.suppress(HTTPClientError):  # its kernel has just ended: so has it
+                await self.call("DELETE", f"api/sessions/{session['id']}")
 
     def disconnect(self) -> None:
         self._http.close()
