@@ -44,6 +44,7 @@ ALONG = (
     "sqlite3",
     "tornado.platform.asyncio",
     "tornado.queues",
+    "zmq.utils.monitor",
 )
 # Slower, and not needed by the first kernel: the zygote preloads it after that.
 LATER = "ipykernel.debugger"
@@ -74,7 +75,8 @@ def shadowed(directory: str) -> List[str]:
     except OSError:
         return []
     tops = {name.partition(".")[0] for name in names if not name.endswith((".dist-info", ".egg-info", ".pth"))}
-    loaded = {name.partition(".")[0] for name, module in sys.modules.items() if not _from(module, directory)}
+    # A copy: the kernel's other threads import meanwhile.
+    loaded = {name.partition(".")[0] for name, module in sys.modules.copy().items() if not _from(module, directory)}
     return sorted(tops & loaded - {"__pycache__"})
 
 
@@ -239,26 +241,24 @@ class Claimable:
         data = self._channel.recv(PACKET_MAX)
         if not data:
             os._exit(0)
-        claim = json.loads(data.decode())
+        self.claimed(json.loads(data.decode()), fresh_if_shadowed=True)
+
+    def claimed(self, claim: Dict[str, Any], fresh_if_shadowed: bool = False) -> None:
+        """What fails is told: the event loop would log it and go on, and the start would wait for its time limit."""
         import site
 
-        if shadowed(site.getusersitepackages()):
-            start_fresh(claim, self._channel.detach(), self._prefix)
-        self.claimed(claim)
-
-    def claimed(self, claim: Dict[str, Any]) -> None:
-        import site
-
-        add_user_packages(site.getusersitepackages())
         try:
+            if fresh_if_shadowed and shadowed(site.getusersitepackages()):
+                start_fresh(claim, self._channel.fileno(), self._prefix)
+            add_user_packages(site.getusersitepackages())
             apply_claim(claim, self._app)
-        except Exception as exc:  # the event loop would log it and go on, and the start would wait for its time limit
+            self._arm()
+            answer: Dict[str, Any] = {"ok": True}
+            if claim.get("restore_variables") and self._variables is not None:
+                answer["restored"] = self._variables.restore(claim["restore_variables"])
+        except Exception as exc:
             message = "%s: %s" % (getattr(exc, "strerror", type(exc).__name__), getattr(exc, "filename", exc))
             self._channel.send(json.dumps({"ok": False, "message": message[:500]}).encode())
             os._exit(1)
-        self._arm()
-        answer: Dict[str, Any] = {"ok": True}
-        if claim.get("restore_variables") and self._variables is not None:
-            answer["restored"] = self._variables.restore(claim["restore_variables"])
         self._channel.send(json.dumps(answer).encode())
         self._channel.close()

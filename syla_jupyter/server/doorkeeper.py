@@ -256,16 +256,18 @@ class GuardedHandler:
         if passed is not None and passed.principal is not None and not passed.principal.admin and chunk:
             gate = passed.gate
             if gate is not None and gate.lists and self.request.method == "GET" and self.get_status() == 200:
-                chunk = self._keeper_filtered(gate.lists, chunk, passed.principal)
+                chunk = self._keeper_filtered(gate.lists, chunk, passed.principal, passed.full)
         return super().finish(chunk)  # type: ignore[misc]
 
-    def _keeper_filtered(self: Any, listing: str, chunk: Any, principal: Principal) -> str:
+    def _keeper_filtered(self: Any, listing: str, chunk: Any, principal: Principal, full: bool) -> str:
         model = json.loads(chunk) if isinstance(chunk, str | bytes) else chunk
         may = functools.partial(self._keeper.may_list, principal, listing)
         if isinstance(model, list):
             model = [row for row in model if may(row)]
         elif isinstance(model, dict) and isinstance(model.get("content"), list) and is_listed(model.get("path", "")):
             model["content"] = [row for row in model["content"] if may(row)]
+        if listing == "contents" and not full:
+            model["writable"] = False
         return json.dumps(model)
 
 

@@ -9,7 +9,8 @@ expected. For each method it says who may pass:
     asks     whoever has these permissions on these workspaces, all of them
 
 A route or a method that is not here is for admins. Some are open to more people than may have all of them: a kernel's
-websocket is anybody's who may read, and in `full` only who may execute as well sends something (`screened`).
+websocket is anybody's who may read, and only who may execute as well sends something (`screened`); a file that somebody
+may not write says so, and JupyterLab shows it read-only.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ JUPYTER: Sequence[Gate] = (
     Gate("ContentsHandler", rf"/api/contents{_PATH}",
          {"GET": _asks(READ, S.LISTED_PATH), "PUT": _asks(WRITE, S.PATH), "DELETE": _asks(WRITE, S.PATH),
           "PATCH": _asks(WRITE, S.PATH, S.BODY_PATH),
-          "POST": (*_asks(WRITE, S.PATH), *_asks(READ, S.COPIED_PATH))}, lists="contents"),
+          "POST": (*_asks(WRITE, S.PATH), *_asks(READ, S.COPIED_PATH))}, lists="contents", full=_asks(WRITE, S.PATH)),
     Gate("NotebooksRedirectHandler", r"/api/notebooks/?(.*)", dict.fromkeys(_EVERY, U)),
     Gate("WorkspaceFileHandler", r"/files/(.*)", {"GET": _asks(READ, S.PATH), "HEAD": _asks(READ, S.PATH)}),
     Gate("AuthenticatedFileHandler", r"/files/(.*)", {"GET": _asks(READ, S.PATH), "HEAD": _asks(READ, S.PATH)}),

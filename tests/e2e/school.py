@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,12 @@ class School:
         assert answer.code in (200, 201, 204), answer.body
         return json.loads(answer.body) if answer.body else None
 
+    async def take_roles(self, roles: Mapping[str, str]) -> None:
+        """On workspace `class`; empty: none."""
+        for name, role in roles.items():
+            member = f"{API}/workspaces/class/members/{name}"
+            await self.made("owner", "PUT" if role else "DELETE", member, {"role": role})
+
     async def opens(self, who: str, path: str) -> int:
         """Status of a websocket's handshake."""
         try:
@@ -66,8 +73,7 @@ async def school_of(lab: Lab) -> School:
     for name in ("eve", "rob", "vic", "sam"):
         await school.made("owner", "POST", f"{API}/users", {"name": name})
         school.tokens[name] = (await school.made("owner", "POST", f"{API}/users/{name}/tokens"))["secret"]
-    for name, role in ROLES.items():
-        await school.made("owner", "PUT", f"{API}/workspaces/class/members/{name}", {"role": role})
+    await school.take_roles(ROLES)
     (lab.root / "workspaces" / "class" / "a.txt").write_text("of the class")
     (lab.root / "secret.txt").write_text("of the owner")
     return school

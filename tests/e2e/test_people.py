@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from tests.conftest import StartLab
-
-from .school import API, PEOPLE, School, school_of
-
-
-@pytest.fixture
-async def school(start_lab: StartLab) -> School:
-    return await school_of(start_lab())
-
+from .school import API, PEOPLE, School
 
 MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/api/contents/workspaces/class/a.txt"): (200, 200, 200, 200, 403, 403),

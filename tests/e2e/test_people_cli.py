@@ -12,6 +12,11 @@ from typing import Any
 
 import pytest
 
+from syla_jupyter import AsyncSyla
+from syla_jupyter.access.service import Caller
+from syla_jupyter.model.errors import BadInput
+from syla_jupyter.model.people import Principal, Role, SubjectKind
+
 Run = Callable[..., Any]
 
 
@@ -67,3 +72,32 @@ def test_people_and_sharing(syla: Run, tmp_path: Path) -> None:
     log = next((tmp_path / "home" / "audit").glob("*.jsonl"))
     log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
     assert "missing at the end" in syla("audit", "verify", code=74)
+
+
+async def test_people_from_python(tmp_path: Path) -> None:
+    """The same verbs; who is not there, or no such role or mode, is said; what others share is listed."""
+    environ = {**os.environ, "SYLA_HOME": str(tmp_path / "home")}
+    async with AsyncSyla(tmp_path / "root", environ) as syla:
+        people = syla.sync.people
+        people.add("ben", display_name="Ben B")
+        issued = people.issue_token("ben", label="laptop")
+        assert list(people.tokens("ben")) == [issued.token]
+        people.add_team("lab")
+        assert people.set_member("lab", "ben")
+        project = await syla.create("project")
+        assert (await project.share("ben", "write")).role == "editor"
+        await project.share("lab", team=True)
+        assert [(g.subject, g.role) for g in (await project.members()).grants] == [("ben", "editor"), ("lab", "viewer")]
+        assert (await project.invite("execute", uses=2)).invitation.role == "runner"
+        assert await project.unshare("ben")
+        for wrong in (project.share("zoe"), project.share("ben", "boss"), project.set_access("open")):
+            with pytest.raises(BadInput):
+                await wrong
+        await project.set_access("private")
+        assert people.change("ben", disabled=True).disabled
+        assert await syla.shared() == []
+        own = syla.sync._application.registry().create("other", root=tmp_path / "root", owner="ben")
+        access = syla.sync._application.access()
+        people.add(access.owner)
+        access.sharing.share(Caller(Principal("ben")), own.id, SubjectKind.USER, access.owner, Role.VIEWER)
+        assert [(one.name, role) for one, role in await syla.shared()] == [("other", "viewer")]

@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
 from jupyter_server.services.kernels.connection.base import (
     deserialize_binary_message,
     deserialize_msg_from_ws_v1,
@@ -21,9 +20,7 @@ from jupyter_server.services.kernels.connection.base import (
 )
 from tornado.websocket import WebSocketClientConnection
 
-from tests.conftest import StartLab
-
-from .school import API, School, school_of
+from .school import API, School
 
 V1 = "v1.kernel.websocket.jupyter.org"
 PROTOCOLS = ("v1", "text", "binary")
@@ -95,26 +92,6 @@ def _name(message: Any) -> str:
 
 def cell(code: str) -> dict[str, Any]:
     return {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": True}
-
-
-@pytest.fixture(scope="module")
-def place(start_lab: StartLab) -> Any:
-    return start_lab()
-
-
-@pytest.fixture(scope="module")
-def schools() -> dict[str, School]:
-    return {}
-
-
-@pytest.fixture
-async def school(place: Any, schools: dict[str, School]) -> School:
-    """Everybody in the role that he begins with."""
-    if "it" not in schools:
-        schools["it"] = await school_of(place)
-    for name, role in {"eve": "editor", "rob": "runner", "vic": "viewer"}.items():
-        await schools["it"].made("owner", "PUT", f"{MEMBERS}/{name}", {"role": role})
-    return schools["it"]
 
 
 @asynccontextmanager

@@ -239,6 +239,17 @@ async def test_lists_show_what_may_be_read(site: Site) -> None:
     assert json.loads((await site.ask("/api/sessions", "ben")).body) == []
 
 
+async def test_a_file_says_who_may_write_it(site: Site) -> None:
+    """In the model that JupyterLab goes by; the directory of all workspaces is nobody's but the owner's."""
+
+    async def writable(path: str, who: str) -> bool:
+        return bool(json.loads((await site.ask(f"/api/contents{path}", who)).body)["writable"])
+
+    for path in ("/workspaces/one/a.txt", "/workspaces/one"):
+        assert [await writable(path, who) for who in ("root", "ana", "ben", "carla")] == [True, True, True, False]
+    assert [await writable("/workspaces", who) for who in ("root", "ana")] == [True, False]
+
+
 async def test_who_somebody_is(site: Site) -> None:
     """Names that were proved, the same in every browser; no name that somebody gives himself; no token in a model."""
     for who in ("root", "ben"):
