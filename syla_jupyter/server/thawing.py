@@ -64,7 +64,7 @@ class ThawingWebsocketConnection(ZMQChannelsWebsocketConnection):
         done.set_result(None)
         return done
 
-    def disconnect(self) -> None:
+    def disconnect(self) -> None:  # type: ignore[override] # as its parent has it
         self._stop_releasing()
         super().disconnect()  # type: ignore[no-untyped-call]
 
