@@ -103,12 +103,12 @@ class Tab:
         self.kernel_ready()
 
     def kernel_ready(self) -> None:
-        expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=START_MS)
+        self.kernel_is("Idle")
 
-    def restart_kernel(self) -> None:
-        self.page.locator(".jp-NotebookPanel:visible").get_by_title(re.compile("^Restart the kernel")).first.click()
-        self.page.get_by_role("dialog").get_by_role("button", name="Confirm Kernel Restart").click()
-        self.kernel_ready()
+    def kernel_is(self, status: str) -> None:
+        """A regular expression for what the status bar says of the notebook in front."""
+        bar = self.page.locator("#jp-main-statusbar")
+        expect(bar).to_contain_text(re.compile(rf"\| {status}"), timeout=START_MS)
 
     def close_tab(self, title: str) -> None:
         tab = self.page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab", has_text=title)

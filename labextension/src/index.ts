@@ -1,6 +1,7 @@
 /** All plugins of this package. */
 import { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
+import { kernels } from './plugins/kernels';
 import { model } from './plugins/model';
 import { places } from './plugins/places';
 import { variables } from './plugins/variables';
@@ -14,6 +15,7 @@ const plugins: JupyterFrontEndPlugin<any>[] = [
   model,
   workspaces,
   places,
+  kernels,
   variables,
   warnings
 ];

@@ -258,7 +258,7 @@ export function restoredWords(
       : trans.__('What was there is %1.', versionName(restored.saved));
   const next =
     before.execution && !paths.length
-      ? trans.__('Restart its notebooks’ kernels to go on.')
+      ? trans.__('Resume it to go on with its notebooks.')
       : '';
   return [what, saved, next].filter(Boolean).join(' ');
 }

@@ -163,7 +163,7 @@ test('what a restore did is said after', () => {
       trans
     );
   expect(words([])).toBe(
-    'alpha is as in v1 again. What was there is v4. Restart its notebooks’ kernels to go on.'
+    'alpha is as in v1 again. What was there is v4. Resume it to go on with its notebooks.'
   );
   expect(words(['files/x'])).toBe(
     'files/x of alpha is as in v1 again. What was there is v4.'

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, expect
 
 from ..browser import PANEL, ROOT, Tab, open_tab, running_browser
 from ..conftest import StartLab
+from ..installation import wait_until
 from ..lab import Lab
 from .rest_client import Client, warm_client
 
@@ -107,8 +108,12 @@ def test_out_of_memory(tab: Tab, client: Client) -> None:
     dialog.get_by_label("Memory (GiB)").fill("1")
     dialog.get_by_role("button", name="Change").click()
     expect(dialog).to_have_count(0)
-    limits = client.ok("GET", "workspaces/workspace-1")["limits"]
-    assert (limits["memory_bytes"], limits["cpus"]) == (1 << 30, 2.0)
+
+    def limits() -> tuple[int, float]:
+        found = client.ok("GET", "workspaces/workspace-1")["limits"]
+        return found["memory_bytes"], found["cpus"]
+
+    wait_until(lambda: limits() == (1 << 30, 2.0), 20, "the other limits")
 
 
 def test_archive_recover_delete(tab: Tab, client: Client) -> None:
@@ -246,20 +251,25 @@ def test_snapshots(tab: Tab, lab_server: Lab) -> None:
     tab.state("workspace-1", "stopped")
     assert table.read_text() == "good\n"
     tab.close_tab("Snapshots: ")
-    tab.restart_kernel()
+    tab.kernel_is("Disconnected")
+    tab.act("workspace-1", "Resume")  # and its notebook has a kernel again
+    tab.kernel_ready()
     expect(tab.run("x")).to_have_text("43")
 
 
 def test_the_server_is_restarted(tab: Tab, lab_server: Lab, start_lab: StartLab) -> None:
     """Under an open tab: the panel says so, goes on by itself, and the notebook's variables are there."""
     expect(tab.run("y = 7; y")).to_have_text("7")
+    lost = tab.page.get_by_role("dialog").filter(has_text="Server Connection Error")  # JupyterLab's, now or later
+    tab.page.add_locator_handler(lost, lambda: tab.page.keyboard.press("Escape"))
     lab_server.stop()
     expect(tab.panel.locator(".syla-Notice")).to_contain_text("does not answer", timeout=30_000)
     tab.shot("stopped")
     again = start_lab(again=lab_server)
     expect(tab.panel.locator(".syla-Notice")).to_have_count(0, timeout=60_000)
-    tab.kernel_ready()
+    tab.kernel_is("(Idle|Unknown)")  # connected
     expect(tab.run("y + 1")).to_have_text("8", timeout=30_000)
+    tab.kernel_ready()
     Client(again).ok("POST", "workspaces", {"name": "afterwards"})
     tab.state("afterwards", "not started")
 
