@@ -307,10 +307,12 @@ def test_events(client: Client, made: str) -> None:
         assert of_one.next() == changed
         client.ok("POST", f"workspaces/{other['id']}/archive")
         client.ok("DELETE", f"workspaces/{other['id']}")
-        archived, deleted = all_of_them.next(), all_of_them.next()
+        saved, archived, deleted = all_of_them.next(), all_of_them.next(), all_of_them.next()
+        assert (saved["event"], saved["snapshot"]["reason"]) == ("snapshot", "archive")
         assert [archived["verb"], deleted["verb"]] == ["archive", "delete"]
     with client.events(last_event_id=changed["id"]) as again:
-        assert (again.hello["reset"], again.next(), again.next()) == (False, archived, deleted)
+        assert again.hello["reset"] is False
+        assert [again.next(), again.next(), again.next()] == [saved, archived, deleted]
     with client.events(last_event_id="0-1") as anew:
         assert anew.hello == {"event": "hello", "id": deleted["id"], "reset": True}
 

@@ -93,9 +93,12 @@ def nothing_left(host: Host, *, by_lease: bool = True) -> None:
     """
     if by_lease:
         wait_until(lambda: not host.containers(running=True), 25, "the lease ending the container")
-    host.service.reconcile()
-    wait_until(lambda: not host.containers(), 30, "the container's removal")
-    # A directory that has no owner yet may be passed over while it is new.
-    wait_until(lambda: not runs(host) or (host.service.reconcile(), not runs(host))[1], 40, "no run directory left")
+
+    def all_gone() -> bool:
+        host.service.reconcile()
+        return not host.containers() and not runs(host)
+
+    # What may just be changing hands, or has no owner yet, is passed over while it is new.
+    wait_until(all_gone, 60, "no container and no run directory left")
     assert records(host) == []
     assert links(host) == []

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from syla_jupyter import app
-from syla_jupyter.app import open_store
+from syla_jupyter.app import open_database, open_store
 from syla_jupyter.config import load_settings
 from syla_jupyter.model.clock import SystemClock
 from syla_jupyter.model.errors import SylaError
@@ -50,7 +50,7 @@ def without_containers(directory: Path, database: str) -> tuple[Registry, Worksp
     )  # fmt: skip
     runtime = FakeRuntime(directory / "engine", environ=os.environ)
     admission = Admission(Capacity(cpus=1000, memory_bytes=10_000 * GIB), Quotas(workspaces_per_user=RUNNING_MAX))
-    local = connect(settings, SystemClock(), runtime, open_store(settings), admission)
+    local = connect(settings, SystemClock(), runtime, open_store(open_database(settings)), admission)
     return local.registry, local.containers
 
 
