@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from .installation import wait_until
 from .lab import HEADERS, TOKEN, Lab
 
 ROOT = Path(__file__).parent.parent
@@ -73,17 +74,31 @@ class Tab:
         expect(self.panel).to_be_visible()
 
     def panel_width(self, pixels: int) -> None:
-        """Drag the border of the left bar there."""
+        """Drag the border of the left bar there; again while the page was still moving under the mouse."""
+
+        def right_so() -> bool:
+            return abs(self._panel_box()["width"] - pixels) < 10
+
+        for _ in range(5):
+            box = self._panel_box()
+            right, middle = box["x"] + box["width"], box["y"] + box["height"] / 2
+            self.page.mouse.move(right + 2, middle)
+            self.page.mouse.down()
+            self.page.mouse.move(right + 2 + pixels - box["width"], middle, steps=4)
+            self.page.mouse.up()
+            with contextlib.suppress(AssertionError):
+                wait_until(right_so, 2, f"a panel of {pixels} pixels")
+                return
+        raise AssertionError(f"the panel has {self._panel_box()['width']} pixels instead of {pixels}")
+
+    def _panel_box(self) -> Any:
         box = self.panel.bounding_box()
         assert box is not None
-        right, middle = box["x"] + box["width"], box["y"] + box["height"] / 2
-        self.page.mouse.move(right + 2, middle)
-        self.page.mouse.down()
-        self.page.mouse.move(right + 2 + pixels - box["width"], middle, steps=4)
-        self.page.mouse.up()
-        box = self.panel.bounding_box()
-        assert box is not None
-        assert abs(box["width"] - pixels) < 10
+        return box
+
+    def fits(self, part: Locator, name: str) -> None:
+        """Wait until nothing of it is cut off at its sides."""
+        wait_until(lambda: part.evaluate("node => node.scrollWidth <= node.clientWidth"), 5, f"{name} is not cut off")
 
     def act(self, name: str, label: str) -> None:
         """Press one of a row's buttons."""
