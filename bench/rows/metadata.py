@@ -17,7 +17,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, insert
+from sqlalchemy import insert
 
 from syla_jupyter.metadata import base
 from syla_jupyter.metadata.base import DUE_MAX, Look, Query
@@ -145,15 +145,6 @@ def fill(database: str | Path, rows: Sequence[WorkspaceRecord]) -> SqlStore:
             conn.execute(insert(workspace_label), labels)
     engine.dispose()
     return store
-
-
-def empty(database: str | Path, rows: Sequence[WorkspaceRecord]) -> None:
-    """Take these out again, and with them what the other tables say of them."""
-    engine = make_engine(database)
-    with engine.connect().execution_options(**{WRITES: True}) as conn, conn.begin():
-        for some in batched(rows):
-            conn.execute(delete(workspace).where(workspace.c.id.in_([row.id for row in some])))
-    engine.dispose()
 
 
 def batched(rows: Sequence[WorkspaceRecord]) -> Iterator[Sequence[WorkspaceRecord]]:

@@ -6,7 +6,6 @@ the least that the same server answers, so that what a request costs in any case
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import os
@@ -56,20 +55,10 @@ def lists(seed: int) -> list[str]:
     return [address(query) for query in metadata.queries(seed) if query.owner == metadata.HEAVY]
 
 
-@contextlib.contextmanager
-def crowded(bench: Bench, rows: Sequence[WorkspaceRecord]) -> Iterator[None]:
-    """These are in the lab's registry while one measures, and not when the next row does."""
-    database = bench.application.settings.data_dir / "workspaces.db"
-    metadata.fill(database, rows).close()
-    try:
-        yield
-    finally:
-        metadata.empty(database, rows)
-
-
 async def _list(bench: Bench) -> Outcome:
-    owner = bench.application.registry().catalog.owner
+    settings, owner = bench.application.settings, bench.application.registry().catalog.owner
     bench.application.store().close()
+    metadata.fill(settings.data_dir / "workspaces.db", list(stored(owner))).close()
     slowest: dict[float, str] = {}
     seeds = itertools.count()
 
@@ -83,20 +72,19 @@ async def _list(bench: Bench) -> Outcome:
             slowest[times[-1]] = path
         return statistics.quantiles(times, n=20)[-1]
 
-    with crowded(bench, list(stored(owner))):
-        async with serving(bench.lab, os.environ) as server:
-            await bench.calm.wait(live=1)
+    async with serving(bench.lab, os.environ) as server:
+        await bench.calm.wait(live=1)
 
-            async def ours() -> float:
-                return await percentile(server, [*lists(next(seeds)), *lists(next(seeds)), *lists(next(seeds))])
+        async def ours() -> float:
+            return await percentile(server, [*lists(next(seeds)), *lists(next(seeds)), *lists(next(seeds))])
 
-            async def least() -> float:
-                return await percentile(server, ["api/status"] * 30)
+        async def least() -> float:
+            return await percentile(server, ["api/status"] * 30)
 
-            found = await server.call("GET", lists(0)[0])
-            if found["total"] < 1000 or len(found["workspaces"]) != 100:
-                raise RuntimeError(f"the list is not that of a hundred thousand: {found['total']} in all")
-            samples = await interleave({OURS: ours, LEAST: least}, bench.n)
+        found = await server.call("GET", lists(0)[0])
+        if found["total"] < 1000 or len(found["workspaces"]) != 100:
+            raise RuntimeError(f"the list is not that of a hundred thousand: {found['total']} in all")
+        samples = await interleave({OURS: ours, LEAST: least}, bench.n)
     worst = [f"{path}: {took:.0f} ms" for took, path in sorted(slowest.items(), reverse=True)[:5]]
     return Outcome(samples, extra={"workspaces": metadata.WORKSPACES, "slowest": worst})
 
