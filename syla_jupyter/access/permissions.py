@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..model.errors import BadInput
 from ..model.people import Permission
 
 PERMISSIONS: Mapping[Permission, str] = {
@@ -16,11 +15,3 @@ PERMISSIONS: Mapping[Permission, str] = {
     Permission.ADMIN: "change its limits, its policy and who may reach it",
 }
 assert set(PERMISSIONS) == set(Permission)
-
-
-def permission_named(text: str) -> Permission:
-    """`BadInput` names those that there are."""
-    try:
-        return Permission(text)
-    except ValueError:
-        raise BadInput("permission", f"{text[:40]!r} is unknown", f"Use {', '.join(PERMISSIONS)}") from None

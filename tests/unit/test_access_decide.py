@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syla_jupyter.access.decide import decide, decide_host, permissions_of, role_of
-from syla_jupyter.access.permissions import PERMISSIONS, permission_named
+from syla_jupyter.access.permissions import PERMISSIONS
 from syla_jupyter.access.roles import GIVEN, ROLES, may_give, role_named
 from syla_jupyter.model.errors import BadInput
 from syla_jupyter.model.people import Access, AccessMode, Grant, Permission, Principal, Role, SubjectKind, check_name
@@ -118,9 +118,6 @@ def test_words_for_roles() -> None:
         with pytest.raises(BadInput) as raised:
             role_named(word)
         assert raised.value.field == "role"
-    with pytest.raises(BadInput, match="read, write"):
-        permission_named("fly")
-    assert permission_named("read") is Permission.READ
 
 
 def test_nobody_is_granted_ownership() -> None:
