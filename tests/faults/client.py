@@ -51,8 +51,8 @@ def run(client: Any, code: str) -> str:
 
 def nudge(client: Any) -> None:
     """Until output arrives: each of the five sockets reconnects when it does."""
-    client.wait_for_ready(timeout=10)
-    for _ in range(50):
+    client.wait_for_ready(timeout=60)
+    for _ in range(150):
         client.kernel_info()
         with contextlib.suppress(queue.Empty):
             client.get_iopub_msg(timeout=0.2)

@@ -119,11 +119,18 @@ def test_refill_killed(state: str, client: Start, hostile_host: Host) -> None:
     looks = {**STATES, "record": lambda host: bool(records(host)), "late": lambda host: any_path(host, "*/c/k1-5")}
     wait_until(lambda: looks[state](hostile_host), 30, state)
     one.kill()
-    hostile_host.service.reconcile()
-    ready = [name for name in records(hostile_host) if "/ready/" in name and "/." not in name]
-    wait_until(lambda: len(hostile_host.containers()) == len(ready), 30, "as many containers as records")
-    assert len(runs(hostile_host)) == len(ready)
-    assert hostile_host.service.drain() == len(ready)
+
+    def settled() -> bool:
+        """A draft of a record counts as changing hands for some seconds; then `reconcile` removes what it was for."""
+        hostile_host.service.reconcile()
+        ready = {Path(name).name for name in records(hostile_host) if "/ready/" in name and "/." not in name}
+        return ready == set(runs(hostile_host)) and len(hostile_host.containers()) == len(ready) == len(
+            records(hostile_host)
+        )
+
+    wait_until(settled, 40, "as many containers and run directories as records")
+    ready = len(runs(hostile_host))
+    assert hostile_host.service.drain() == ready
     nothing_left(hostile_host)
 
 
@@ -157,7 +164,7 @@ def test_agent_killed_from_the_host(hostile_host: Host) -> None:
         kernel, _ = box.kernel()
         name = box.workspace.container.name
         subprocess.run(["docker", "kill", name], check=True, capture_output=True)
-        ended = kernel.done.result(10)
+        ended = kernel.done.result(60)
         assert ended.code is None
         assert "killed" in kernel.why()
         assert box.workspace.lost
@@ -188,7 +195,7 @@ def test_zygote_killed_from_inside(hostile_host: Host) -> None:
         assert kernel.exit is None
         first = box.kernel("k0")[0]
         assert first.signal(9)  # its parent is the agent now, which reports it all the same
-        assert first.done.result(10).signal == 9
+        assert first.done.result(60).signal == 9
 
 
 @pytest.mark.parametrize("how", [["rm", "-f"], ["kill"], ["stop", "-t1"]], ids=lambda how: how[0])

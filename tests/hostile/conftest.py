@@ -77,7 +77,7 @@ class Box:
                 os.close(fd)
         ended = process.done.result(timeout)
         for pump in pumps:
-            pump.join(5)
+            pump.join(30)
         return Ended(ended, *(text.decode(errors="replace") for text in texts))
 
     def python(self, code: str, timeout: float = 60.0) -> Any:

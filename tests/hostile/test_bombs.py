@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -15,18 +16,20 @@ from pathlib import Path
 
 import pytest
 
+from syla_jupyter.model.errors import AgentError, SylaError, WorkspaceLost
 from syla_jupyter.model.workspace import MIB
 from syla_jupyter.runtimes.agent_client import AgentClient
 from syla_jupyter.runtimes.rundir import bound
 
 from .conftest import Box, Host, wait_until
 
-RESPONSIVE_SECONDS = 5.0  # a process started on the host, end to end; 0.05 s on an idle machine
+RESPONSIVE_SECONDS = 2.0  # half of the processes started on the host, end to end; 0.05 s on an idle machine
+NEVER_SECONDS = 20.0  # no process at all; other tests run beside this one
 
 
 @contextlib.contextmanager
 def host_responsive() -> Iterator[None]:
-    """Small operations of the host, one after another while the bomb goes off, none of them slow."""
+    """Small operations of the host, one after another while the bomb goes off: most are quick, none is stuck."""
     times: list[float] = []
     over = threading.Event()
 
@@ -45,7 +48,8 @@ def host_responsive() -> Iterator[None]:
         over.set()
         watcher.join()
     assert times
-    assert max(times) < RESPONSIVE_SECONDS, f"the host took {max(times):.1f} s for a small process"
+    assert statistics.median(times) < RESPONSIVE_SECONDS, f"small processes took the host {sorted(times)} s"
+    assert max(times) < NEVER_SECONDS, f"the host took {max(times):.1f} s for a small process"
 
 
 def usable(box: Box, slot: str = "after") -> None:
@@ -74,6 +78,13 @@ def test_out_of_memory(hostile_host: Host) -> None:
         assert AgentClient(box.workspace.run.agent_socket).peer_pid == agent
 
 
+def answers_within(box: Box, memory_bytes: int) -> bool:
+    try:
+        return bool(box.workspace.agent.call("usage")["memory_bytes"] <= memory_bytes)
+    except (AgentError, WorkspaceLost):  # between two looks it ended, or is still busy with giving memory back
+        return False
+
+
 def test_memory_held_by_files(hostile_host: Host) -> None:
     """Every file in memory filled up at once: the workspace still answers, and can be ended."""
     with hostile_host.box(hostile_host.spec(memory_bytes=256 * MIB)) as box, host_responsive():
@@ -81,10 +92,11 @@ def test_memory_held_by_files(hostile_host: Host) -> None:
             "for i in $(seq 40); do for d in /tmp /home/syla /workspace /dev/shm; do "
             "head -c 16M /dev/zero > $d/f$i; done; done; true"
         )
-        box.run("sh", "-c", code, timeout=90)
-        assert box.workspace.lost or box.workspace.agent.call("usage")["memory_bytes"] <= 256 * MIB
+        with contextlib.suppress(SylaError, TimeoutError):  # who runs out may be the agent, which ends the workspace
+            box.run("sh", "-c", code, timeout=90)
+        wait_until(lambda: box.workspace.lost or answers_within(box, 256 * MIB), 60, "an answer or the end")
     assert box.workspace.lost
-    assert not box.workspace.run.path.exists()
+    wait_until(lambda: not box.workspace.run.path.exists(), 30, "the end of its run directory")
 
 
 FORK_BOMB = "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass"

@@ -306,7 +306,7 @@ started = time.monotonic()
 for address, port in {targets!r}:
     family = socket.AF_INET6 if ':' in address else socket.AF_INET
     with socket.socket(family) as tcp, socket.socket(family, socket.SOCK_DGRAM) as udp:
-        tcp.settimeout(5)
+        tcp.settimeout(60)
         result['tcp'][address] = refused(tcp.connect, (address, port))
         result['udp'][address] = refused(udp.connect, (address, port))
 try:
@@ -321,7 +321,7 @@ result['seconds'] = time.monotonic() - started
     assert {result["tcp"][a] for a in own & set(result["tcp"])} <= {"ECONNREFUSED", "EADDRNOTAVAIL", "ENETUNREACH"}
     assert {a: e for a, e in result["udp"].items() if e not in ("ENETUNREACH", "EADDRNOTAVAIL") and a not in own} == {}
     assert result["name"] == "refused"
-    assert result["seconds"] < 5
+    assert result["seconds"] < 45  # none of them waited for its limit
     assert not select.select(host_services, [], [], 0)[0], "something arrived at a host service"
 
 
@@ -335,7 +335,7 @@ def test_workspaces_with_egress_do_not_reach_each_other(hostile_host: Host) -> N
         code = REFUSED + f"s = socket.socket(); s.settimeout(1.5)\nresult = refused(s.connect, ('{address}', 8765))"
         assert second.python(code) != "None"
         assert first.python(code) == "None", "the listener itself does not work"
-        assert first.cell("s.settimeout(5); print(s.accept()[1][0] == '" + address + "')")[0] == "True\n"
+        assert first.cell("s.settimeout(30); print(s.accept()[1][0] == '" + address + "')")[0] == "True\n"
 
 
 def test_no_secret_of_the_host(hostile_host: Host, hostile_box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
