@@ -19,7 +19,7 @@ ENGINE = "engine alone"
 
 async def _frozen(bench: Bench, *, timed_resume: bool) -> Outcome:
     """Each sample freezes and thaws; one of the two is what is measured."""
-    registry, runtime = bench.application.registry(), bench.application.runtime
+    registry, engine_api = bench.application.registry(), bench.application.runtime.client().api
     async with running(SYLA) as (manager, client):
         id = manager.provisioner.workspace_id
         container = registry.open(id).container.id
@@ -36,9 +36,9 @@ async def _frozen(bench: Bench, *, timed_resume: bool) -> Outcome:
         async def engine() -> float:
             await bench.calm.wait(live=1, kernels=1)
             began = now_ms()
-            await asyncio.to_thread(runtime.freeze, container)
+            await asyncio.to_thread(engine_api.pause, container)
             paused = now_ms()
-            await asyncio.to_thread(runtime.thaw, container)
+            await asyncio.to_thread(engine_api.unpause, container)
             if timed_resume:
                 await reply_to(client, "1+1")
             return now_ms() - paused if timed_resume else paused - began

@@ -7,16 +7,18 @@ Liveness comes from the connection to the agent; this adapter polls nothing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..model.errors import EngineForbidden, SylaError, WorkspaceLost
+from ..model.errors import EngineForbidden, EngineStopped, SylaError, WorkspaceLost
 from ..model.runtime import ContainerInfo, ContainerSpec, Mount, MountVia, User
 from ..model.workspace import Limits, Network
 from .attach import Attacher
+from .control_groups import ContainerGroup
 from .docker_errors import translate
 from .docker_spec import CPU_PERIOD, EGRESS_NETWORK, cpu_quota, create_body
 from .firewall import protect
@@ -110,21 +112,39 @@ class DockerRuntime:
         )
 
     def freeze(self, container_id: str) -> None:
+        group = ContainerGroup.of(container_id)
+        with contextlib.suppress(OSError):  # it has ended: the engine says so
+            if group is not None and group.freeze():
+                return
         self._call("freeze a container", "pause", container_id, fine="already paused")
 
     def thaw(self, container_id: str) -> None:
+        """Whoever has frozen it: we, where we may, or the engine, which goes on to call it paused until told."""
+        group = ContainerGroup.of(container_id)
+        if group is not None and not self._is_paused(container_id):
+            with contextlib.suppress(OSError):  # it has ended: the engine says so
+                group.thaw()
+                return
         self._call("thaw a container", "unpause", container_id, fine="not paused")
 
-    def _call(self, doing: str, method: str, container_id: str, *, fine: str = "", **arguments: Any) -> None:
+    def _is_paused(self, container_id: str) -> bool:
+        """By the engine itself; one that is not there has not."""
+        try:
+            found = self._call("look at a container", "inspect_container", container_id)
+        except EngineStopped:
+            return False
+        return bool(found["State"]["Paused"])
+
+    def _call(self, doing: str, method: str, container_id: str, *, fine: str = "", **arguments: Any) -> Any:
         """One call about one container; no error when the engine says that it is `fine`."""
         import docker.errors
 
         try:
-            getattr(self.client().api, method)(container_id, **arguments)
+            return getattr(self.client().api, method)(container_id, **arguments)
         except docker.errors.APIError as exc:
             said = str(exc.explanation).lower()
             if fine and fine in said:
-                return
+                return None
             if exc.status_code == 404 or "is not running" in said:
                 raise WorkspaceLost(f"could not {doing}: it has ended") from exc
             raise translate(exc, doing=doing) from exc
@@ -173,7 +193,7 @@ class DockerRuntime:
                 row["Names"][0].lstrip("/") if row["Names"] else "",
                 row["Labels"],
                 row["State"] in ("running", "paused"),
-                frozen=row["State"] == "paused",
+                frozen=row["State"] == "paused" or _stands_still(row["Id"]),
             )
             for row in rows
         ]
@@ -229,3 +249,10 @@ class DockerRuntime:
         if os.geteuid() == 0:
             protect(BRIDGE, self._egress_allowed)
         self._egress_ready = True
+
+
+def _stands_still(container_id: str) -> bool:
+    group = ContainerGroup.of(container_id)
+    with contextlib.suppress(OSError):
+        return group is not None and group.frozen
+    return False

@@ -61,6 +61,24 @@ class TestDocker(ContainerContract):
         for run in runs:
             run.remove()
 
+    @pytest.mark.parametrize("who", ["engine", "we"])
+    def test_whoever_has_frozen_it_it_is_thawed(
+        self, who: str, runtime: DockerRuntime, make_spec: Callable[..., tuple[ContainerSpec, RunDir]]
+    ) -> None:
+        """And can be frozen again; the engine is left believing what is true, as far as it was told."""
+        spec, run = make_spec()
+        info, agent = self.started(runtime, spec, run)
+        api = runtime.client().api
+        for _ in range(2):
+            api.pause(info.id) if who == "engine" else runtime.freeze(info.id)
+            runtime.freeze(info.id)
+            assert [container.frozen for container in runtime.find({LABEL_RUN: run.id})] == [True]
+            runtime.thaw(info.id)
+            assert agent.call("usage")["kernels"] == 0
+            assert api.inspect_container(info.id)["State"]["Paused"] is False
+        agent.close()
+        runtime.remove(info.id)
+
 
 class TestFake(RuntimeContract):
     @pytest.fixture

@@ -19,6 +19,7 @@ from tornado.httpclient import HTTPClientError
 
 from syla_jupyter import app
 from syla_jupyter.config import load_settings
+from syla_jupyter.runtimes.control_groups import is_frozen
 from syla_jupyter.server.kernels import STOP_SECONDS
 from tests.conftest import StartLab
 from tests.installation import wait_until_async
@@ -373,7 +374,8 @@ async def page(lab: Lab) -> AsyncIterator[Notebook]:
 
 
 def frozen(lab: Lab) -> bool:
-    return bool(container(lab).status == "paused")
+    """As the processes in it are, whether the engine has done it or we."""
+    return is_frozen(container(lab).attrs["State"]["Pid"])
 
 
 def suspend(lab: Lab) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from syla_jupyter.runtimes.control_groups import is_frozen, memory_limit_bytes
+from syla_jupyter.runtimes.control_groups import ContainerGroup, is_frozen, memory_limit_bytes
 
 V1 = "9:freezer:/docker/abc\n4:memory:/docker/abc\n1:name=systemd:/docker/abc\n0::/system.slice\n"
 V2 = "0::/system.slice/docker-abc.scope\n"
@@ -55,3 +55,49 @@ def test_the_memory_limit_in_version_2(tmp_path: Path, text: str, limit: int | N
     written(tmp_path, "groups/system.slice/docker-abc.scope/memory.max", text)
     assert memory_limit_bytes(7, tmp_path / "proc", tmp_path / "groups") == limit
     assert memory_limit_bytes(8, tmp_path / "proc", tmp_path / "groups") is None
+
+
+ID = "ab" * 32
+
+
+@pytest.mark.parametrize("place", ["docker/{}", "system.slice/docker-{}.scope"])
+def test_a_container_of_version_1_is_frozen_by_one_write(tmp_path: Path, place: str) -> None:
+    """A plain file gives back what was written, which is what the kernel's does when all stands still."""
+    state = f"freezer/{place.format(ID)}/freezer.state"
+    written(tmp_path, state, "THAWED\n")
+    group = ContainerGroup.of(ID, tmp_path)
+    assert group is not None
+    assert not group.frozen
+    assert not group.freeze()  # it said FROZEN without the end of line, so it is no answer: it goes on
+    assert (tmp_path / state).read_text() == "THAWED"
+    written(tmp_path, state, "FROZEN\n")
+    assert group.frozen
+
+
+@pytest.mark.parametrize("place", ["docker/{}", "system.slice/docker-{}.scope"])
+def test_a_container_of_version_2(tmp_path: Path, place: str) -> None:
+    directory = place.format(ID)
+    written(tmp_path, f"{directory}/cgroup.freeze", "0\n")
+    written(tmp_path, f"{directory}/cgroup.events", "populated 1\nfrozen 1\n")
+    group = ContainerGroup.of(ID, tmp_path)
+    assert group is not None
+    assert group.freeze()
+    assert (tmp_path / directory / "cgroup.freeze").read_text() == "1"
+    written(tmp_path, f"{directory}/cgroup.events", "populated 1\nfrozen 0\n")
+    group.thaw()
+    assert (tmp_path / directory / "cgroup.freeze").read_text() == "0"
+    assert not group.freeze()  # what does not stand still in time goes on
+    assert (tmp_path / directory / "cgroup.freeze").read_text() == "0"
+
+
+def test_a_container_that_is_elsewhere_or_ends(tmp_path: Path) -> None:
+    """The engine is asked then."""
+    assert ContainerGroup.of(ID, tmp_path) is None
+    written(tmp_path, "freezer/docker/x/freezer.state", "THAWED\n")
+    assert ContainerGroup.of("x", tmp_path) is None  # an id, not a path
+    assert ContainerGroup.of("../x", tmp_path) is None
+    written(tmp_path, f"docker/{ID}/cgroup.freeze", "0\n")
+    group = ContainerGroup.of(ID, tmp_path)
+    assert group is not None
+    with pytest.raises(OSError, match="cgroup.events"):
+        group.freeze()
