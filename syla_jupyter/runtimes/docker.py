@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from ..model.runtime import ContainerInfo, ContainerSpec, Mount, MountVia, User
 from ..model.workspace import Limits, Network
 from .attach import Attacher
 from .docker_errors import translate
-from .docker_spec import CPU_PERIOD, EGRESS_NETWORK, cpu_quota, create_body
+from .docker_spec import EGRESS_NETWORK, cpu_limits, create_body, live_limits
 from .firewall import protect
 
 if TYPE_CHECKING:
@@ -90,37 +90,23 @@ class DockerRuntime:
         self._attacher.attach(container.pid, mounts)
 
     def limit_cpus(self, container_id: str, cpus: float) -> None:
-        self._call(
-            "limit a container's CPUs",
-            "update_container",
-            container_id,
-            cpu_period=CPU_PERIOD,
-            cpu_quota=cpu_quota(cpus),
-        )
+        self._call("limit a container's CPUs", lambda api: _update(api, container_id, cpu_limits(cpus)))
 
     def change_limits(self, container_id: str, limits: Limits) -> None:
-        self._call(
-            "change a container's limits",
-            "update_container",
-            container_id,
-            cpu_period=CPU_PERIOD,
-            cpu_quota=cpu_quota(limits.cpus),
-            mem_limit=limits.memory_bytes,
-            memswap_limit=limits.memory_bytes,
-        )
+        self._call("change a container's limits", lambda api: _update(api, container_id, live_limits(limits)))
 
     def freeze(self, container_id: str) -> None:
-        self._call("freeze a container", "pause", container_id, fine="already paused")
+        self._call("freeze a container", lambda api: api.pause(container_id), fine="already paused")
 
     def thaw(self, container_id: str) -> None:
-        self._call("thaw a container", "unpause", container_id, fine="not paused")
+        self._call("thaw a container", lambda api: api.unpause(container_id), fine="not paused")
 
-    def _call(self, doing: str, method: str, container_id: str, *, fine: str = "", **arguments: Any) -> None:
+    def _call(self, doing: str, call: Callable[[Any], object], *, fine: str = "") -> None:
         """One call about one container; no error when the engine says that it is `fine`."""
         import docker.errors
 
         try:
-            getattr(self.client().api, method)(container_id, **arguments)
+            call(self.client().api)
         except docker.errors.APIError as exc:
             said = str(exc.explanation).lower()
             if fine and fine in said:
@@ -229,3 +215,16 @@ class DockerRuntime:
         if os.geteuid() == 0:
             protect(BRIDGE, self._egress_allowed)
         self._egress_ready = True
+
+
+def _update(api: Any, container_id: str, changes: Mapping[str, int]) -> None:
+    """As the SDK's `update_container`, which has no word for the number of processes."""
+    import docker.errors
+    import requests
+
+    url = f"{api.base_url}/v{api.api_version}/containers/{container_id}/update"
+    answer = api.post(url, json=dict(changes), timeout=API_SECONDS)
+    try:
+        answer.raise_for_status()
+    except requests.HTTPError as exc:
+        docker.errors.create_api_error_from_http_exception(exc)  # raises it
