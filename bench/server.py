@@ -75,12 +75,11 @@ class Server:
         )
         return json.loads(answer.body) if answer.body else None
 
-    async def open(self, kernel: str) -> Opened:
-        """A new notebook's session, as JupyterLab asks for it, and its websocket."""
+    async def open(self, kernel: str, directory: str = "") -> Opened:
+        """A new notebook's session, as JupyterLab asks for it, and its websocket. `directory`: ends in `/`."""
         name = f"bench-{next(self._names)}.ipynb"
-        session = await self.call(
-            "POST", "api/sessions", {"path": name, "name": name, "type": "notebook", "kernel": {"name": kernel}}
-        )
+        asked = {"path": directory + name, "name": name, "type": "notebook", "kernel": {"name": kernel}}
+        session = await self.call("POST", "api/sessions", asked)
         kernel_id = session["kernel"]["id"]
         url = self._url.replace("http", "ws", 1) + f"api/kernels/{kernel_id}/channels?session_id={session['id']}"
         socket = await websocket_connect(
@@ -88,11 +87,11 @@ class Server:
         )
         return Opened(session["id"], kernel_id, socket)
 
-    async def start_to_reply(self, kernel: str) -> tuple[float, Opened]:
+    async def start_to_reply(self, kernel: str, directory: str = "") -> tuple[float, Opened]:
         """Milliseconds from the POST to the reply to the first execute request."""
         begin = now_ms()
         async with asyncio.timeout(REPLY_SECONDS):
-            opened = await self.open(kernel)
+            opened = await self.open(kernel, directory)
             await opened.reply_to("1+1")
         return now_ms() - begin, opened
 

@@ -1,6 +1,7 @@
 """A server that finds the kernels of the one before it: from its start to its first answer.
 
-Beside the same server without any. It answers no request before every kernel is in its list: the list is checked.
+Beside the same server without any. It answers no request before every kernel is in its list: the list is checked. The
+kernels are in two workspaces, for their threads are more than the processes that one may have.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ KERNELS, QUICK_KERNELS = 50, 10
 ROUNDS, QUICK_ROUNDS = 10, 3
 AT_ONCE = 4
 NONE = "no kernels"
+SECOND = "second"
 
 
 async def _adoption(bench: Bench) -> Outcome:
     count = QUICK_KERNELS if bench.quick else KERNELS
     full, empty = bench.lab / "work" / "full", bench.lab / "work" / "empty"
     async with serving(bench.lab, os.environ, root=full, leave=True) as server:
+        await server.call("POST", "syla/v1/workspaces", {"name": SECOND, "type": "session"})
         turns = asyncio.Semaphore(AT_ONCE)
-        await asyncio.gather(*(_opened(server, turns) for _ in range(count)))
+        directories = ("", f"workspaces/{SECOND}/")
+        await asyncio.gather(*(_opened(server, turns, directories[number % 2]) for number in range(count)))
 
     async def start(root: Path, kernels: int) -> float:
-        await bench.calm.wait(live=1)  # the other's container has ended: nothing ran in it
+        await bench.calm.wait(live=2)  # the other's container has ended: nothing ran in it
         began = now_ms()
         async with serving(bench.lab, os.environ, root=root, leave=True) as server:
             took = server.answered_ms - began
@@ -46,9 +50,9 @@ async def _adoption(bench: Bench) -> Outcome:
     return Outcome(samples, extra={"kernels": count, "more_ms": round(sorted(more)[len(more) // 2], 3)})
 
 
-async def _opened(server: Server, turns: asyncio.Semaphore) -> None:
+async def _opened(server: Server, turns: asyncio.Semaphore, directory: str) -> None:
     async with turns:
-        opened = (await server.start_to_reply(SYLA))[1]
+        opened = (await server.start_to_reply(SYLA, directory))[1]
         opened.socket.close()
 
 

@@ -26,6 +26,7 @@ from .zygote_link import ZygoteLink
 
 BOOTING_MAX = max(2, os.cpu_count() or 1)
 REFILL_SECONDS = 0.4  # after the last start, before a spare is made ahead
+FAILED_SECONDS = 10.0  # after a spare that could not be made, before the next one nobody waits for is tried
 BIND_SECONDS = 60.0  # for an argv kernel to bind its sockets
 SPARE_SECONDS = 20.0  # for a forked kernel to be ready; a fork can inherit a lock nobody will release
 PRELOAD_SECONDS = 40.0  # for the zygote to try and import one module
@@ -65,6 +66,7 @@ class Kernels:
         self._zygote: Optional[ZygoteLink] = None
         self._opened = False
         self._last_start = 0.0
+        self._no_spare_before = 0.0
         self._preloading = False
         self._ready_answers: List[Answer] = []
         self._ended_last: Deque[Message] = deque(maxlen=ENDED_MAX)
@@ -163,7 +165,8 @@ class Kernels:
             self._preloading = self._zygote.send({"preload": module})
             self._loop.later(PRELOAD_SECONDS, lambda: self._give_up_preload(module))
         elif len(self._spares) < self._wanted_spares:
-            self._fork()
+            if self._loop.now() >= self._no_spare_before:
+                self._fork()
 
     def _fork(self) -> None:
         assert self._zygote is not None
@@ -231,6 +234,13 @@ class Kernels:
                 answer(refused("start_failed", str(word.get("message"))[:1000]))
         self._work()
 
+    def _not_made(self, why: str) -> None:
+        """A spare ended before anybody had it: whoever waits is told, and nothing is tried ahead for a while."""
+        self._no_spare_before = self._loop.now() + FAILED_SECONDS
+        self._loop.later(FAILED_SECONDS + 0.001, self._work)
+        if self._waiting:
+            self._waiting.popleft()[1](refused("start_failed", why))
+
     def _drop_channel(self, spare: Spare) -> None:
         if spare.channel is not None:
             self._loop.watch(spare.channel, None)
@@ -250,8 +260,7 @@ class Kernels:
             spare = self._spares.pop(packet["failed"], None)
             if spare is not None:
                 self._drop_channel(spare)
-                if self._waiting:
-                    self._waiting.popleft()[1](refused("start_failed", str(packet.get("message"))))
+                self._not_made(str(packet.get("message")))
         elif "exit" in packet:
             process = next((p for p in self._all() if p.pid == packet["exit"]), None)
             if process is not None:
@@ -263,14 +272,8 @@ class Kernels:
             self._preloading = False
             if self._preload and self._preload[0] == packet["preloaded"]:
                 self._preload.popleft()
-            self._emit(
-                {
-                    "event": "preload",
-                    "module": packet["preloaded"],
-                    "ok": packet["ok"],
-                    "reason": packet["reason"],
-                }
-            )
+            done = {name: packet[name] for name in ("ok", "reason")}
+            self._emit({"event": "preload", "module": packet["preloaded"], **done})
         self._work()
 
     def _give_up_preload(self, module: str) -> None:
@@ -392,6 +395,6 @@ class Kernels:
                 self._emit(event)
             self._emptied = self._loop.now()
             self.on_empty()
-        elif event["code"] not in (0, None) and self._waiting:  # a spare that could not be made: say why
-            self._waiting.popleft()[1](refused("start_failed", "no kernel came up: %s" % event["detail"]))
+        elif event["code"] != 0 and event["signal"] != signal.SIGKILL:  # 0: it left, killed: another try may do better
+            self._not_made("no kernel came up: %s" % event["detail"])
         self._work()

@@ -22,6 +22,7 @@ class Described:
     cpus: str | None
     memory: str | None
     disk: str | None
+    pids: str | None
     labels: tuple[str, ...]
     ttl: str | None
     idle: str | None
@@ -31,7 +32,7 @@ class Described:
     persist_on_exit: bool | None
 
     def new_limits(self, limits: Limits) -> Limits:
-        return changed_limits(limits, cpus=self.cpus, memory=self.memory, disk=self.disk)
+        return changed_limits(limits, cpus=self.cpus, memory=self.memory, disk=self.disk, pids=self.pids)
 
     def new_policy(self, policy: Policy) -> Policy:
         given = {"--ttl": self.ttl, "--idle": self.idle, "--archive-after": self.archive_after}
@@ -49,6 +50,7 @@ OPTIONS = (
     click.option("--cpus", metavar="CORES", help="Such as 0.5 or 2."),
     click.option("--memory", metavar="SIZE", help="Such as 512m or 4g."),
     click.option("--disk", metavar="SIZE", help="Such as 20g."),
+    click.option("--pids", metavar="NUMBER", help="Processes and threads, such as 1024."),
     click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="May be given several times."),
     click.option("--ttl", metavar="TIME", help="How long it lives, such as 2h or 7d; never."),
     click.option("--idle", metavar="TIME", help="Suspended after this long without activity; never."),

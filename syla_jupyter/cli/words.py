@@ -47,12 +47,15 @@ def parse_labels(field: str, items: Sequence[str]) -> dict[str, str]:
     return labels
 
 
-def changed_limits(limits: Limits, *, cpus: str | None, memory: str | None, disk: str | None) -> Limits:
+def changed_limits(
+    limits: Limits, *, cpus: str | None, memory: str | None, disk: str | None, pids: str | None
+) -> Limits:
     """`limits` with what was given put in; `BadInput` names the option."""
     given = {
         "--cpus": ("cpus", cpus, _cores),
         "--memory": ("memory_bytes", memory, parse_bytes),
         "--disk": ("disk_bytes", disk, parse_bytes),
+        "--pids": ("pids", pids, _count),
     }
     for option, (field, text, parse) in given.items():
         if text is not None:
@@ -81,6 +84,12 @@ def _cores(field: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise BadInput(field, f"{text[:40]!r} is not a number of cores", "Write it like 0.5 or 2") from None
+
+
+def _count(field: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise BadInput(field, f"{text[:40]!r} is not a number of processes", "Write it like 1024")
+    return int(text)
 
 
 def printable(text: str, *, lines: bool = False) -> str:

@@ -45,7 +45,8 @@ class Runtime(Protocol):
         """Bring a container that started with more down to its limit."""
 
     def change_limits(self, container_id: str, limits: Limits) -> None:
-        """Give a running container other limits of CPU and memory; the others stay until it is started again."""
+        """Give a running container other limits of CPU, memory and processes; the others stay until it is started
+        again. What runs already goes on, also where there are more processes than it may have now."""
 
     def freeze(self, container_id: str) -> None:
         """Stop every process of a container where it is; memory, sockets and connections stay. No error when frozen.

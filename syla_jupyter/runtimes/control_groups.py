@@ -1,5 +1,5 @@
-"""Control groups, version 1 or 2, without the engine: whether a process or a container stands still, how much memory a
-process may have; and to make a container stand still, or go on.
+"""Control groups, version 1 or 2, without the engine: whether a process or a container stands still, how much memory
+and how many processes it may have; and to make a container stand still, or go on.
 
 The engine is not asked, so this may be looked at before every message, and it also tells what somebody did behind our
 back (`docker pause`, `docker update`). What it takes to freeze is one write to a file of the kernel's, of root's;
@@ -12,6 +12,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 PROC, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
@@ -88,6 +89,28 @@ def memory_limit_bytes(pid: int, proc: Path = PROC, groups: Path = GROUPS) -> in
         else:
             limit = int((groups / paths[""] / "memory.max").read_text())
         return limit if limit < UNLIMITED_BYTES else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+@dataclass(frozen=True)
+class ProcessCount:
+    """Of processes and threads."""
+
+    limit: int | None
+    """None: there is none."""
+    refused: int
+    """How often one was wanted and not given, since the group was made."""
+
+
+def process_count(pid: int, proc: Path = PROC, groups: Path = GROUPS) -> ProcessCount | None:
+    """None: the process is gone, or this cannot be read."""
+    try:
+        paths = _paths(pid, proc)
+        group = groups / "pids" / paths["pids"] if "pids" in paths else groups / paths[""]
+        limit, events = (group / "pids.max").read_text().strip(), (group / "pids.events").read_text()
+        refused = int(dict(line.split() for line in events.splitlines())["max"])
+        return ProcessCount(None if limit == "max" else int(limit), refused)
     except (OSError, ValueError, KeyError):
         return None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from ..model.workspace import Limits, Network
 from .attach import Attacher
 from .control_groups import ContainerGroup
 from .docker_errors import translate
-from .docker_spec import CPU_PERIOD, EGRESS_NETWORK, cpu_quota, create_body
+from .docker_spec import EGRESS_NETWORK, cpu_limits, create_body, live_limits
 from .firewall import protect
 
 if TYPE_CHECKING:
@@ -92,31 +92,17 @@ class DockerRuntime:
         self._attacher.attach(container.pid, mounts)
 
     def limit_cpus(self, container_id: str, cpus: float) -> None:
-        self._call(
-            "limit a container's CPUs",
-            "update_container",
-            container_id,
-            cpu_period=CPU_PERIOD,
-            cpu_quota=cpu_quota(cpus),
-        )
+        self._call("limit a container's CPUs", lambda api: _update(api, container_id, cpu_limits(cpus)))
 
     def change_limits(self, container_id: str, limits: Limits) -> None:
-        self._call(
-            "change a container's limits",
-            "update_container",
-            container_id,
-            cpu_period=CPU_PERIOD,
-            cpu_quota=cpu_quota(limits.cpus),
-            mem_limit=limits.memory_bytes,
-            memswap_limit=limits.memory_bytes,
-        )
+        self._call("change a container's limits", lambda api: _update(api, container_id, live_limits(limits)))
 
     def freeze(self, container_id: str) -> None:
         group = ContainerGroup.of(container_id)
         with contextlib.suppress(OSError):  # it has ended: the engine says so
             if group is not None and group.freeze():
                 return
-        self._call("freeze a container", "pause", container_id, fine="already paused")
+        self._call("freeze a container", lambda api: api.pause(container_id), fine="already paused")
 
     def thaw(self, container_id: str) -> None:
         """Whoever has frozen it: we, where we may, or the engine, which goes on to call it paused until told."""
@@ -125,22 +111,22 @@ class DockerRuntime:
             with contextlib.suppress(OSError):  # it has ended: the engine says so
                 group.thaw()
                 return
-        self._call("thaw a container", "unpause", container_id, fine="not paused")
+        self._call("thaw a container", lambda api: api.unpause(container_id), fine="not paused")
 
     def _is_paused(self, container_id: str) -> bool:
         """By the engine itself; one that is not there has not."""
         try:
-            found = self._call("look at a container", "inspect_container", container_id)
+            found = self._call("look at a container", lambda api: api.inspect_container(container_id))
         except EngineStopped:
             return False
         return bool(found["State"]["Paused"])
 
-    def _call(self, doing: str, method: str, container_id: str, *, fine: str = "", **arguments: Any) -> Any:
+    def _call(self, doing: str, call: Callable[[Any], Any], *, fine: str = "") -> Any:
         """One call about one container; no error when the engine says that it is `fine`."""
         import docker.errors
 
         try:
-            return getattr(self.client().api, method)(container_id, **arguments)
+            return call(self.client().api)
         except docker.errors.APIError as exc:
             said = str(exc.explanation).lower()
             if fine and fine in said:
@@ -256,3 +242,16 @@ def _stands_still(container_id: str) -> bool:
     with contextlib.suppress(OSError):
         return group is not None and group.frozen
     return False
+
+
+def _update(api: Any, container_id: str, changes: Mapping[str, int]) -> None:
+    """As the SDK's `update_container`, which has no word for the number of processes."""
+    import docker.errors
+    import requests
+
+    url = f"{api.base_url}/v{api.api_version}/containers/{container_id}/update"
+    answer = api.post(url, json=dict(changes), timeout=API_SECONDS)
+    try:
+        answer.raise_for_status()
+    except requests.HTTPError as exc:
+        docker.errors.create_api_error_from_http_exception(exc)  # raises it

@@ -8,6 +8,7 @@ and everything has a limit. Reserved labels are set last and cannot be overridde
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from typing import Any
@@ -27,9 +28,15 @@ AGENT_PARENT = AGENT_DIR.rpartition("/")[0]
 AGENT_START = f"import sys; sys.path.insert(0, {AGENT_PARENT!r}); from agent.__main__ import main; main()"
 
 
-def cpu_quota(cpus: float) -> int:
-    """Microseconds of CPU per period, the unit of the kernel's bandwidth control."""
-    return int(cpus * CPU_PERIOD)
+def cpu_limits(cpus: float) -> dict[str, int]:
+    """The quota is microseconds of CPU per period, the unit of the kernel's bandwidth control."""
+    return {"CpuPeriod": CPU_PERIOD, "CpuQuota": int(cpus * CPU_PERIOD)}
+
+
+def live_limits(limits: Limits) -> dict[str, int]:
+    """Those that a running container can be given, as the engine's create and update requests have them."""
+    memory = {"Memory": limits.memory_bytes, "MemorySwap": limits.memory_bytes}
+    return {**cpu_limits(limits.cpus), **memory, "PidsLimit": limits.pids}
 
 
 def _tmpfs(limits: Limits, spec: ContainerSpec) -> dict[str, str]:
@@ -125,11 +132,7 @@ def create_body(spec: ContainerSpec) -> dict[str, Any]:
             "IpcMode": "private",
             "PidMode": "",
             "Init": False,
-            "CpuPeriod": CPU_PERIOD,
-            "CpuQuota": cpu_quota(max(limits.cpus, spec.start_cpus)),
-            "Memory": limits.memory_bytes,
-            "MemorySwap": limits.memory_bytes,
-            "PidsLimit": limits.pids,
+            **live_limits(dataclasses.replace(limits, cpus=max(limits.cpus, spec.start_cpus))),
             "ShmSize": max(16 << 20, limits.memory_bytes // 8),
             "Ulimits": [
                 {"Name": "nofile", "Soft": limits.open_files, "Hard": limits.open_files},

@@ -183,10 +183,12 @@ class ContainerContract(RuntimeContract):
         """What the container reads of its own limits is what was given last."""
         spec, run = make_spec()
         info, agent = self.started(runtime, spec, run)
-        more = dataclasses.replace(spec.limits, cpus=1.5, memory_bytes=2 * spec.limits.memory_bytes)
+        more = dataclasses.replace(spec.limits, cpus=1.5, memory_bytes=2 * spec.limits.memory_bytes, pids=99)
         runtime.change_limits(info.id, more)
         text = "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null"
         assert self.output(agent, "sh", "-c", text).split()[0] == "150000"
+        text = "cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null"
+        assert self.output(agent, "sh", "-c", text).strip() == "99"
         assert agent.call("usage")["memory_limit_bytes"] == more.memory_bytes
         agent.close()
         runtime.remove(info.id)

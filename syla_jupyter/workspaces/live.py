@@ -22,6 +22,7 @@ from ..model.workspace import MIB, WorkspaceSpec, readable_bytes
 from ..runtimes.agent_client import AgentClient, Event, shown
 from ..runtimes.control_groups import is_frozen, memory_limit_bytes
 from ..runtimes.rundir import RunDir
+from .process_limit import COMMAND, told
 from .variables_due import Due, variables_key
 
 log = logging.getLogger("syla.workspaces")
@@ -145,20 +146,22 @@ class LiveWorkspace:
     ) -> RunningProcess:
         """Start a kernel whose clients connect to `run.client_prefix(slot)`; its sockets are bound on return.
 
-        Variables that are due to it are there then (`variables_due`), which a start waits for.
+        Variables that are due to it are there then (`variables_due`), which a start waits for. `InsufficientResources`
+        where the workspace may have no more processes.
         """
         session = env.get(SESSION_NAME, "")
         variables = "" if argv else variables_key(session, slot)
         request = {"key": key.hex(), "cwd": cwd, "env": dict(env), "argv": list(argv) or None}
         due = Due(self.spec.home) if self.spec.home is not None and variables else None
         restore = due is not None and due.begin(variables, self.run.id)
-        try:
-            process, answer = self._start(slot, request, variables if restore else None, timeout)
-        except AgentRefused as exc:
-            if not restore or exc.code != "start_failed":
-                raise
-            # A kernel that was ended by what it loaded has noted it: the next one leaves that out.
-            process, answer = self._start(slot, request, variables, timeout)
+        with told(self):
+            try:
+                process, answer = self._start(slot, request, variables if restore else None, timeout)
+            except AgentRefused as exc:
+                if not restore or exc.code != "start_failed":
+                    raise
+                # A kernel that was ended by what it loaded has noted it: the next one leaves that out.
+                process, answer = self._start(slot, request, variables, timeout)
         try:
             self.run.link_kernel(str(answer.get("prefix")), slot)
             noted = {"process": process.id, "key": key.decode("ascii"), "variables": variables, "session": session}
@@ -213,9 +216,11 @@ class LiveWorkspace:
         self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdio: tuple[int, int, int], tty: bool
     ) -> RunningProcess:
         """Run a command on three descriptors of ours, which the container gets: hand over pipe or pty ends only."""
-        process = self._register("command")
+        process = self._register(COMMAND)
+        asked: dict[str, Any] = {"process": process.id, "argv": list(argv), "cwd": cwd, "env": dict(env), "tty": tty}
         try:
-            self.agent.call("command", process=process.id, argv=list(argv), cwd=cwd, env=dict(env), tty=tty, fds=stdio)
+            with told(self):
+                self.agent.call("command", fds=stdio, **asked)
         except BaseException:
             self._forget(process)
             raise

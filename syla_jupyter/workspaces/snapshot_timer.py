@@ -2,7 +2,8 @@
 
 Asked once a minute, it looks at the workspaces that run and whose policy has `snapshot_seconds`. One is due when that
 long has passed since its newest version and somebody worked in it after that. A save may take long, so it has a thread
-of its own: policies do not wait for it, and there is one at a time.
+of its own: policies do not wait for it, and there is one at a time. One that fails is tried again after a minute, two,
+four, up to an hour, and told at the first time only.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from .retention import saved_by_itself
 from .versions import Versions
 
 log = logging.getLogger("syla.snapshots")
+AGAIN_SECONDS, AGAIN_SECONDS_MAX = 60.0, 3600.0
+TOLD, TOLD_AGAIN = logging.WARNING, logging.DEBUG
 
 
 def is_due(record: WorkspaceRecord, newest_at: float | None, now: float) -> bool:
@@ -46,12 +49,16 @@ class SnapshotTimer:
         self._run = run or _in_thread
         self._newest: dict[str, float | None] = {}
         """When each was last saved, as far as this process knows: the store is asked once for each."""
+        self._failed: dict[str, tuple[int, float]] = {}
+        """How often in a row, and when it may be tried again by the monotonic clock."""
         self._busy = threading.Lock()
 
     def sweep(self) -> list[str]:
         """Begin what is due. Never blocks for a save, so it has no line to tell: the log has one when it is done."""
         records = [r for r in self._registry.catalog.running() if r.policy.snapshot_seconds is not None]
-        self._newest = {record.id: self._newest[record.id] for record in records if record.id in self._newest}
+        ids = {record.id for record in records}
+        self._newest = {id: at for id, at in self._newest.items() if id in ids}
+        self._failed = {id: failed for id, failed in self._failed.items() if id in ids}
         if not records or not self._busy.acquire(blocking=False):
             return []
         try:
@@ -64,10 +71,16 @@ class SnapshotTimer:
     def _all(self, records: Iterable[WorkspaceRecord]) -> None:
         try:
             for record in records:
+                count, not_before = self._failed.get(record.id, (0, 0.0))
+                if count and self._clock.monotonic() < not_before:
+                    continue
                 try:
                     self._one(record)
+                    self._failed.pop(record.id, None)
                 except (SylaError, OSError) as exc:
-                    log.warning("workspace %s was not saved by itself: %s", record.name, exc)
+                    log.log(TOLD_AGAIN if count else TOLD, "workspace %s was not saved by itself: %s", record.name, exc)
+                    wait = min(AGAIN_SECONDS * 2 ** min(count, 10), AGAIN_SECONDS_MAX)
+                    self._failed[record.id] = (count + 1, self._clock.monotonic() + wait)
         except Exception:
             log.exception("snapshots by themselves failed")
         finally:

@@ -22,6 +22,7 @@ from syla_jupyter.model.quota import Capacity, Quotas
 from syla_jupyter.model.record import State, WorkspaceRecord
 from syla_jupyter.model.workspace import GIB, MIB, Limits, Network
 from syla_jupyter.runtimes.base import LABEL_RUN
+from syla_jupyter.runtimes.control_groups import process_count
 from syla_jupyter.workspaces import repl
 from syla_jupyter.workspaces.activity import Signals
 from syla_jupyter.workspaces.capacity import Admission
@@ -249,8 +250,11 @@ def test_of_twenty_starts_at_once_five_fit_and_get_in(kept: Kept) -> None:
 
 def test_limits_of_a_running_one_change_in_the_container(kept: Kept) -> None:
     record, live = kept.running("proj")
-    kept.registry.change(record.id, limits=Limits(1.5, 512 * MIB, 10 * MIB, pids=64, tmp_bytes=16 * MIB))
+    kept.registry.change(record.id, limits=Limits(1.5, 512 * MIB, 10 * MIB, pids=80, tmp_bytes=16 * MIB))
     assert live.agent.call("usage")["memory_limit_bytes"] == 512 * MIB
+    processes = process_count(live.container.pid)
+    assert processes is not None
+    assert processes.limit == 80
     with pytest.raises(InsufficientResources):
         kept.registry.change(record.id, limits=Limits(4, 512 * MIB, 10 * MIB))
     assert kept.now(record).limits.cpus == 1.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import resource
 import statistics
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from syla_jupyter.model.errors import AgentError, SylaError, WorkspaceLost
+from syla_jupyter.model.errors import AgentError, InsufficientResources, SylaError, WorkspaceLost
 from syla_jupyter.model.workspace import MIB
 from syla_jupyter.runtimes.agent_client import AgentClient
 from syla_jupyter.runtimes.rundir import bound
@@ -243,3 +244,35 @@ def test_output_flood_of_a_kernel(hostile_host: Host) -> None:
         with open(agent) as file:
             assert int(file.read().split()[1]) * resource.getpagesize() < 64 * MIB, "the agent held the output"
         usable(box)
+
+
+def test_a_start_at_the_limit_of_processes_says_so(hostile_host: Host) -> None:
+    """Whatever fails first, it is told as the limit, with who uses it; room that is made is used."""
+    with hostile_host.box(hostile_host.spec(pids=64)) as box:
+        box.kernel("first")
+        with pytest.raises(
+            InsufficientResources, match=r"may have 64 processes and threads, used by \d kernels?\."
+        ) as no:
+            for number in range(10):
+                box.kernel(f"more{number}")
+        assert "End what is not needed" in str(no.value)
+        assert not box.workspace.lost
+        assert box.cell("print(6 * 7)", slot="first")[0] == "42\n"
+        hostile_host.app.runtime.change_limits(
+            box.workspace.container.id, dataclasses.replace(box.workspace.spec.limits, pids=256)
+        )
+        usable(box)
+
+
+def test_a_command_at_the_limit_of_processes_says_so(hostile_host: Host) -> None:
+    with hostile_host.box(hostile_host.spec(pids=64)) as box:
+        box.kernel()
+        box.cell(
+            "import threading\nstop = threading.Event()\ntry:\n"
+            "  while True: threading.Thread(target=stop.wait).start()\nexcept RuntimeError: pass"
+        )
+        with pytest.raises(InsufficientResources, match="used by 1 kernel"):
+            box.run("true")
+        box.cell("stop.set()")
+        wait_until(lambda: box.workspace.agent.call("usage")["pids"] < 40, 20, "the threads' end")
+        assert box.run("true").exit.code == 0

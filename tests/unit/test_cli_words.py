@@ -68,20 +68,20 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 def test_limits_are_changed_one_by_one() -> None:
     """What is not given stays."""
-    changed = changed_limits(LIMITS, cpus="0.5", memory="1.5g", disk=None)
-    assert changed == dataclasses.replace(LIMITS, cpus=0.5, memory_bytes=3 << 29)
+    changed = changed_limits(LIMITS, cpus="0.5", memory="1.5g", disk=None, pids="1024")
+    assert changed == dataclasses.replace(LIMITS, cpus=0.5, memory_bytes=3 << 29, pids=1024)
 
 
 @pytest.mark.parametrize(
     ("option", "text"),
     [
         ("cpus", "many"), ("cpus", "0"), ("cpus", "nan"), ("cpus", "inf"), ("memory", "1k"), ("memory", "4x"),
-        ("memory", "-1g"), ("disk", "1"), ("disk", "9999999999t"),
+        ("memory", "-1g"), ("disk", "1"), ("disk", "9999999999t"), ("pids", "31"), ("pids", "many"), ("pids", "-64"),
     ],
 )  # fmt: skip
 def test_impossible_limits_name_their_option(option: str, text: str) -> None:
     """Too little, too much, no number."""
-    given = {"cpus": None, "memory": None, "disk": None, option: text}
+    given = {"cpus": None, "memory": None, "disk": None, "pids": None, option: text}
     with pytest.raises(BadInput, match=f"^--{option}: "):
         changed_limits(LIMITS, **given)  # type: ignore[arg-type]
 

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from syla_jupyter.runtimes.control_groups import ContainerGroup, is_frozen, memory_limit_bytes
+from syla_jupyter.runtimes.control_groups import (
+    ContainerGroup,
+    ProcessCount,
+    is_frozen,
+    memory_limit_bytes,
+    process_count,
+)
 
 V1 = "9:freezer:/docker/abc\n4:memory:/docker/abc\n1:name=systemd:/docker/abc\n0::/system.slice\n"
 V2 = "0::/system.slice/docker-abc.scope\n"
@@ -101,3 +107,16 @@ def test_a_container_that_is_elsewhere_or_ends(tmp_path: Path) -> None:
     assert group is not None
     with pytest.raises(OSError, match="cgroup.events"):
         group.freeze()
+
+
+@pytest.mark.parametrize(("cgroup", "group"), [(V1, "pids/docker/abc"), (V2, "system.slice/docker-abc.scope")])
+def test_processes(tmp_path: Path, cgroup: str, group: str) -> None:
+    """The limit, and how often it was met, in both versions; nothing of what is gone or has another form."""
+    written(tmp_path, "proc/7/cgroup", cgroup.replace("9:freezer", "10:pids:/docker/abc\n9:freezer"))
+    assert process_count(7, tmp_path / "proc", tmp_path / "groups") is None
+    written(tmp_path, f"groups/{group}/pids.max", "512\n")
+    written(tmp_path, f"groups/{group}/pids.events", "max 3\n")
+    assert process_count(7, tmp_path / "proc", tmp_path / "groups") == ProcessCount(512, 3)
+    written(tmp_path, f"groups/{group}/pids.max", "max\n")
+    assert process_count(7, tmp_path / "proc", tmp_path / "groups") == ProcessCount(None, 3)
+    assert process_count(8, tmp_path / "proc", tmp_path / "groups") is None

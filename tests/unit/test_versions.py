@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import itertools
+import logging
 import os
 import shutil
 import subprocess
@@ -41,6 +42,7 @@ from syla_jupyter.objects.local import LocalObjects
 from syla_jupyter.runtimes.removal import remove_tree
 from syla_jupyter.snapshots.keys import KeyRing, LocalKey, MasterKey
 from syla_jupyter.testing.faulty_objects import Call, Fault, FaultyObjects, at
+from syla_jupyter.testing.memory_objects import MemoryObjects
 from syla_jupyter.workspaces.entries import Entries, Entry
 from syla_jupyter.workspaces.inventory import packages
 from syla_jupyter.workspaces.replica import replicate
@@ -653,6 +655,30 @@ def test_a_workspace_in_use_is_saved_by_itself() -> None:
         assert numbers[5] == [2, 3]
         assert numbers[-1] == [3, 4]
         assert local.versions.all(quiet.id) == []
+
+
+def test_a_save_by_itself_that_fails_is_tried_more_and_more_seldom(caplog: pytest.LogCaptureFixture) -> None:
+    """Told once, until one has succeeded; what was not saved is saved when it can be."""
+    clock, away = HandClock(), True
+    objects = FaultyObjects(MemoryObjects(), lambda call: Fault.ERROR if away else None)
+    with local_installation(clock, objects=objects) as local:
+        timer = SnapshotTimer(registry=local.registry, versions=local.versions, clock=clock, run=lambda work: work())
+        record = local.create("proj", policy=Policy(snapshot_seconds=MINUTE))
+        local.registry.open(record.id)
+        clock.move(2 * MINUTE)
+        (record.files / "a.txt").write_text("x")
+        local.store.touch_activity(record.id, clock.now())
+        with caplog.at_level(logging.DEBUG, "syla.snapshots"):
+            for _ in range(30):
+                timer.sweep()
+                clock.move(MINUTE)
+        told = [r.levelno for r in caplog.records if "not saved by itself" in r.message]
+        assert told == [logging.WARNING, *[logging.DEBUG] * 4]  # after 0, 1, 3, 7 and 15 minutes
+        away = False
+        for _ in range(2):
+            timer.sweep()
+            clock.move(2 * MINUTE)
+        assert [v.number for v in local.versions.all(record.id)] == [1]
 
 
 def test_packages_are_read_by_name_and_through_no_link(tmp_path: Path) -> None:
