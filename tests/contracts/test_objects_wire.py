@@ -16,9 +16,9 @@ from syla_jupyter.objects.base import ObjectStore
 from syla_jupyter.objects.retry import RetryingObjects
 from syla_jupyter.objects.s3 import S3Objects
 from syla_jupyter.objects.s3_settings import S3Settings
+from syla_jupyter.testing.seaweed import Seaweed
 
 from ..fault_proxy import FaultProxy, Spoil, Status, running_proxy
-from ..seaweed import Seaweed
 
 MIB = 1 << 20
 BIG, DATA = os.urandom(3 * MIB), os.urandom(100_000)

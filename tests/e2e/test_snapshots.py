@@ -16,10 +16,10 @@ import pytest
 from syla_jupyter import Syla
 from syla_jupyter.api import Workspace
 from syla_jupyter.model.record import State
+from syla_jupyter.testing.seaweed import Seaweed
 from syla_jupyter.workspaces.vault import Watch
 from tests.installation import Installation
 from tests.lab import Lab
-from tests.seaweed import Seaweed
 
 from .rest_client import Client, warm_client
 from .test_workspace_cli import Shell
