@@ -89,7 +89,7 @@ def save(
         with TreeReader(session, repository, meter, cache.entries(parent) if parent else {}, racy_ns) as run:
             for part in sorted(parts, key=lambda part: part.name):
                 run.walk(part, frozenset(os.fsencode(path.rstrip("/")) for path in exclude))
-            run.read_large()
+            run.read_rest()
             entries = run.finished()
         chunks, tree = manifest.encoded(entries)
         files = sum(entry.kind != Kind.DIRECTORY for entry in entries)
