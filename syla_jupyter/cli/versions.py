@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 NAMED_MAX = 200
 """Files of one kind in a comparison; a program asks with --json."""
+LOST_MAX = 20
+"""Files of one version that are named as lost."""
 
 
 def parse_number(text: str) -> int:
@@ -102,8 +104,11 @@ def diff_lines(found: Differences) -> list[str]:
     return lines + [f"= {c.path}  (mode, time or attributes)" for c in files.attributes]
 
 
-def damage_lines(damage: Sequence[Damage], lost: Mapping[int, Sequence[bytes]]) -> list[str]:
+def damage_lines(damage: Sequence[Damage], lost_files: Mapping[int, Sequence[str]]) -> list[str]:
+    """Objects first, then for each version what of it is lost."""
     lines = [f"{one.key}: {one.problem}" for one in damage]
-    return lines + [
-        f"v{number}: {plural(len(chunks), 'piece')} of it cannot be read" for number, chunks in lost.items()
-    ]
+    for number, files in lost_files.items():
+        lines += [f"v{number}: {file} cannot be read" for file in files[:LOST_MAX]]
+        if len(files) > LOST_MAX:
+            lines.append(f"v{number}: nor can {len(files) - LOST_MAX:,} more")
+    return lines

@@ -6,7 +6,7 @@ Each verb names the workspace by its record's id; whoever may call is decided ab
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..metadata.base import WorkspaceStore
@@ -214,13 +214,19 @@ class Versions:
 
     def verify(self, id: str, *, data: bool | float = False, watch: Watch = QUIET) -> VerifyReport:
         """By the index alone, or with a part (0 to 1) or all (True) of the data read and checked."""
+        from ..snapshots.lost import lost_files
+
         with self._vault().repository(id) as repository:
-            return repository.verify(data=data, progress=watch.progress, cancelled=watch.cancelled)
+            report = repository.verify(data=data, progress=watch.progress, cancelled=watch.cancelled)
+            return replace(report, lost_files=lost_files(repository, report.lost))
 
     def repair(self, id: str, *, watch: Watch = QUIET) -> RepairReport:
         """Save what can be saved, name what is lost; what the workspace still has, the next save stores again."""
+        from ..snapshots.lost import lost_files
+
         with self._vault().repository(id) as repository:
-            return repository.repair(progress=watch.progress, cancelled=watch.cancelled)
+            report = repository.repair(progress=watch.progress, cancelled=watch.cancelled)
+            return replace(report, lost_files=lost_files(repository, report.lost))
 
     def rekey(self, watch: Watch = QUIET) -> Rekeyed:
         """Have the keys of all workspaces in the store wrapped by the master key in force; `previous_master_key` opens
