@@ -17,7 +17,7 @@ import os
 import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..model.errors import BadInput, Cancelled
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 BATCH_FILES, BATCH_BYTES = 512, 1 << 20
 WORKERS = 2
+LOOK_EACH = 256  # entries
 
 
 class _Small(NamedTuple):
@@ -54,14 +55,16 @@ class TreeReader:
         self.notes = Notes()
         self.files_read = 0
         self._session = session
-        self._has = repository.has
+        self._known = repository.index.ids()
         self._meter = meter
         self._previous = previous
-        self._by_inode = {e.inode: e for e in previous.values() if e.kind == Kind.FILE}
         self._racy_ns = racy_ns
         self._slots: list[Entry | None] = []
         """In the order of the walk; None: not read yet, or lost."""
+        self._taken = self._taken_bytes = 0
+        """Taken over, and not yet told the meter."""
         self._linked: dict[int, bytes] = {}
+        self._has_links = False
         self._roots: dict[bytes, int] = {}
         self._batch: list[_Small] = []
         self._batch_bytes = 0
@@ -93,18 +96,25 @@ class TreeReader:
         self._roots[part.name.encode()] = root
         self._linked.clear()
         for count, found in enumerate(Scan(part.name, root, self.notes, exclude)):
-            if not count & 0xFF:
+            if count % LOOK_EACH == 0:
+                self._count_taken()
                 self._meter.tick()
-            if len(self._slots) >= manifest.ENTRIES_MAX:
-                raise BadInput("parts", f"{part.directory} has more than {manifest.ENTRIES_MAX} files")
-            self._meet(found)
+                if len(self._slots) > manifest.ENTRIES_MAX - LOOK_EACH:
+                    raise BadInput("parts", f"{part.directory} has more than {manifest.ENTRIES_MAX} files")
+            if found.kind is Kind.FILE:
+                self._file(found.path, found.info)
+            else:
+                self._meet(found)
+        self._count_taken()
         self._send()
+
+    def _count_taken(self) -> None:
+        self._meter.add(self._taken, self._taken_bytes)
+        self._taken = self._taken_bytes = 0
 
     def _meet(self, found: Found) -> None:
         info, path = found.info, found.path
-        if found.kind is Kind.FILE:
-            self._file(path, info)
-        elif found.kind is Kind.SYMLINK:
+        if found.kind is Kind.SYMLINK:
             if len(found.target) > TARGET_MAX_BYTES:
                 self.notes.add("unreadable", path, "leads too far")
             else:
@@ -119,17 +129,23 @@ class TreeReader:
                 )  # fmt: skip
             self._slots.append(old)
 
+    @cached_property
+    def _by_inode(self) -> dict[int, Entry]:
+        return {entry.inode: entry for entry in self._previous.values() if entry.kind == Kind.FILE}
+
     def _file(self, path: bytes, info: os.stat_result) -> None:
         if info.st_nlink > 1:
             first = self._linked.setdefault(info.st_ino, path)
             if first != path:
+                self._has_links = True
                 mode = stat.S_IMODE(info.st_mode)
                 self._slots.append(Entry(path, Kind.HARDLINK, mode, modified_ns(info), 0, first))
                 return
         old = self._previous.get(path)
         if old is not None and old.kind == Kind.FILE and _unchanged(old, info) and self._stored(old):
             self._slots.append(old)
-            self._meter.add(1, info.st_size)
+            self._taken += 1
+            self._taken_bytes += old.size
             return
         self._slots.append(None)
         slot = len(self._slots) - 1
@@ -147,10 +163,10 @@ class TreeReader:
 
     def _stored(self, entry: Entry) -> bool:
         """Whether the repository still has all of it."""
-        content, has = entry.content, self._has
+        content, known = entry.content, self._known
         if len(content) == ID_BYTES:
-            return has(content)
-        return all(has(content[i : i + ID_BYTES]) for i in range(0, len(content), ID_BYTES))
+            return content in known
+        return all(content[i : i + ID_BYTES] in known for i in range(0, len(content), ID_BYTES))
 
     def _send(self) -> None:
         if self._batch:
@@ -269,18 +285,14 @@ class TreeReader:
         self._wait([future for _, layout in self._layouts for future in layout.futures()])
         for slot, layout in self._layouts:
             self._slots[slot] = layout.finished()
-        entries: list[Entry] = []
-        files: set[bytes] = set()
-        for entry in self._slots:
-            if entry is None:
-                continue
-            if entry.kind == Kind.HARDLINK and entry.content not in files:
-                self.notes.add("unreadable", entry.path, f"its content, {shown(entry.content)[:100]}, was not read")
-                continue
-            if entry.kind == Kind.FILE:
-                files.add(entry.path)
-            entries.append(entry)
-        return entries
+        entries = [entry for entry in self._slots if entry is not None]
+        if not self._has_links:
+            return entries
+        files = {entry.path for entry in entries if entry.kind == Kind.FILE}
+        lost = [entry for entry in entries if entry.kind == Kind.HARDLINK and entry.content not in files]
+        for entry in lost:
+            self.notes.add("unreadable", entry.path, f"its content, {shown(entry.content)[:100]}, was not read")
+        return [entry for entry in entries if entry.kind != Kind.HARDLINK or entry.content in files]
 
 
 def _unchanged(old: Entry, info: os.stat_result) -> bool:
