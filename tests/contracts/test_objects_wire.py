@@ -1,4 +1,8 @@
-"""What happens between us and a real S3 server when the network, a proxy or the server itself is in trouble."""
+"""What happens between us and a real S3 server when the network, a proxy or the server itself is in trouble.
+
+moto is not asked besides. It looks at no signature and no checksum, so a request that it likes proves little; whatever
+its hooks could answer in a server's place, the proxy answers in front of a real one, which then shows what it has done.
+"""
 
 from __future__ import annotations
 
