@@ -272,6 +272,8 @@ def repair(name: str | None) -> None:
         click.echo(f"  v{number} is lost")
     if found.lost:
         click.echo("The next snapshot stores again what the workspace still has.")
+    elif not found.versions_lost:
+        click.echo("Nothing is lost.")
 
 
 @group.command()

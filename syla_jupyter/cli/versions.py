@@ -97,11 +97,15 @@ def _change(change: Change) -> dict[str, Any]:
 
 def diff_lines(found: Differences) -> list[str]:
     files = found.files
-    lines = [f"+ {c.path}  ({size(c.new_size or 0)})" for c in files.added]
+    lines = [f"+ {_sized(c)}" for c in files.added]
     lines += [f"~ {c.path}  ({size(c.old_size or 0)} -> {size(c.new_size or 0)})" for c in files.changed]
     lines += [f"- {c.path}" for c in files.removed]
     lines += [f"> {c.old_path} -> {c.path}" for c in files.renamed]
     return lines + [f"= {c.path}  (mode, time or attributes)" for c in files.attributes]
+
+
+def _sized(change: Change) -> str:
+    return f"{change.path}/" if change.kind == "directory" else f"{change.path}  ({size(change.new_size or 0)})"
 
 
 def damage_lines(damage: Sequence[Damage], lost_files: Mapping[int, Sequence[str]]) -> list[str]:

@@ -198,8 +198,8 @@ class Versions:
     ) -> PruneReport:
         """Free what no version needs; before that, let go of the versions that the rules, if any, do not keep.
 
-        A dry run counts what is unneeded already, without the versions that would be let go. Of one that is `Cancelled`
-        the versions are let go, and the next one frees what was left.
+        A dry run counts what would be unneeded without those. Of one that is `Cancelled` the versions are let go, and
+        the next one frees what was left.
         """
         record = self._store.get(id)
         verdicts = self.judged(id, rules, automatic_only=automatic_only) if rules else []
@@ -207,7 +207,9 @@ class Versions:
         if going and not dry_run:
             self._vault().forget(record, going)
         with self._vault().repository(id) as repository:
-            report = repository.prune(dry_run=dry_run, progress=watch.progress, cancelled=watch.cancelled)
+            report = repository.prune(
+                dry_run=dry_run, without=going, progress=watch.progress, cancelled=watch.cancelled
+            )
         if not dry_run:
             self._vault().pruned(record)
         return report
