@@ -1,7 +1,9 @@
-"""Our side of the snapshot rows, in a process of its own: `python -m bench.snapshot_ours <place> <files> <verb>…`.
+"""Our side of the snapshot rows, in a process of its own:
+`python -m bench.snapshot_ours <file for the figures> <store> <files> <verb>…`.
 
-One JSON line for each verb: seconds, as a server's process takes that has everything imported, and this process's
-largest resident memory so far. Verbs: save, `restore:<directory>`.
+The figures are of the last verb: as in a server's process, that has everything imported and its store open, and opens
+the repository for each verb. Verbs: create, save, `restore:<directory>`. What belongs to this side is in the current
+directory.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ import sys
 import time
 from pathlib import Path
 
+from syla_jupyter.app import open_objects
 from syla_jupyter.model.clock import SystemClock
 from syla_jupyter.model.snapshot import Reason
-from syla_jupyter.objects.local import LocalObjects
+from syla_jupyter.objects.base import ObjectStore
 from syla_jupyter.snapshots.keys import MasterKey
 from syla_jupyter.snapshots.repository import Repository
 from syla_jupyter.snapshots.restore import restore
@@ -22,29 +25,35 @@ from syla_jupyter.snapshots.save import save
 from syla_jupyter.snapshots.tree import Part
 
 WORKSPACE = "bench"
+CLOCK = SystemClock()
 
 
-def main(place_text: str, files_text: str, *verbs: str) -> None:
-    place, files, clock = Path(place_text), Path(files_text), SystemClock()
-    objects = LocalObjects(place / "objects")
-    master = MasterKey.from_file(place / "master.key", create=True)
-    make = Repository.open if (place / "objects").exists() else Repository.create
-    repository = make(objects, WORKSPACE, master, clock=clock, cache_dir=place / "cache")
-    for verb in verbs:
-        begin = time.perf_counter()
-        if verb == "save":
-            save(
-                repository, [Part("files", files)], author="bench", message="", reason=Reason.MANUAL, clock=clock,
-                cache_dir=place / "cache",
-            )  # fmt: skip
-        else:
-            target = Path(verb.partition(":")[2])
-            version = repository.versions()[-1]
-            restore(repository, version, {"files": target}, state_dir=place / "state", clock=clock)
-        seconds = time.perf_counter() - begin
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"verb": verb, "seconds": seconds, "peak_bytes": peak}), flush=True)
+def main(said: str, address: str, files: str, *verbs: str) -> None:
+    objects = open_objects(address, "store", lambda request: None)
+    assert objects.conditional  # a server has asked before
+    figures = [measured(objects, Path(files), verb) for verb in verbs]
+    Path(said).write_text(json.dumps(figures[-1]))
+    objects.close()
+
+
+def measured(objects: ObjectStore, files: Path, verb: str) -> dict[str, float]:
+    place = Path.cwd()
+    master = MasterKey.from_file(place / "master.key", create=verb == "create")
+    before, begin = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    make = Repository.create if verb == "create" else Repository.open
+    repository = make(objects, WORKSPACE, master, clock=CLOCK, cache_dir=place / "cache")
+    if verb == "save":
+        save(
+            repository, [Part("files", files)], author="bench", message="", reason=Reason.MANUAL, clock=CLOCK,
+            cache_dir=place / "cache",
+        )  # fmt: skip
+    elif verb.startswith("restore:"):
+        target, version = Path(verb.removeprefix("restore:")), repository.versions()[-1]
+        restore(repository, version, {"files": target}, state_dir=place / "state", clock=CLOCK)
     repository.close()
+    seconds, used = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF)
+    cpu_seconds = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    return {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_bytes": used.ru_maxrss * 1024}
 
 
 if __name__ == "__main__":

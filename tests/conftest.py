@@ -19,10 +19,10 @@ import docker
 import pytest
 
 from syla_jupyter.runtimes.docker_errors import translate
+from syla_jupyter.testing.seaweed import NoSeaweed, Seaweed, running_seaweed
 
 from .installation import Installation
 from .lab import Lab, running_lab
-from .seaweed import NoSeaweed, Seaweed, running_seaweed
 
 DESCRIBED: pytest.StashKey[list[Any]] = pytest.StashKey()
 """Whatever has a `describe()` for the report of a failed test."""

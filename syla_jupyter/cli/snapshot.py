@@ -238,12 +238,16 @@ def verify(name: str | None, data: bool, part: float | None, as_json_wanted: boo
         found = application.versions().verify(record.id, data=data or part or False, watch=watch)
     if as_json_wanted:
         damage = [dataclasses.asdict(one) for one in found.damage]
-        shown.print_json({"ok": found.ok, "versions": found.versions, "damage": damage, "lost": sorted(found.lost)})
+        lost = {
+            "lost": sorted(found.lost),
+            "lost_files": {str(n): list(files) for n, files in found.lost_files.items()},
+        }
+        shown.print_json({"ok": found.ok, "versions": found.versions, "damage": damage, **lost})
     else:
         read = f", {size(found.bytes_read)} read" if found.bytes_read else ""
         counts = f"{plural(found.versions, 'version')}, {plural(found.chunks, 'piece')}, {plural(found.packs, 'pack')}"
         click.echo(f"{record.name!r}: {counts}{read}: {'all is well' if found.ok else 'DAMAGED'}.")
-        for line in damage_lines(found.damage, found.lost):
+        for line in damage_lines(found.damage, found.lost_files):
             click.echo(f"  {printable(line)}")
         if not found.ok:
             click.echo("`syla snapshot repair` saves what can be saved.")
@@ -262,12 +266,14 @@ def repair(name: str | None) -> None:
     click.echo(
         f"{record.name!r}: {plural(found.packs_read, 'pack')} read, {plural(found.chunks_found, 'piece')} found."
     )
-    for line in damage_lines(found.damage, found.lost):
+    for line in damage_lines(found.damage, found.lost_files):
         click.echo(f"  {printable(line)}")
     for number in found.versions_lost:
         click.echo(f"  v{number} is lost")
     if found.lost:
         click.echo("The next snapshot stores again what the workspace still has.")
+    elif not found.versions_lost:
+        click.echo("Nothing is lost.")
 
 
 @group.command()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 NAMED_MAX = 200
 """Files of one kind in a comparison; a program asks with --json."""
+LOST_MAX = 20
+"""Files of one version that are named as lost."""
 
 
 def parse_number(text: str) -> int:
@@ -95,15 +97,22 @@ def _change(change: Change) -> dict[str, Any]:
 
 def diff_lines(found: Differences) -> list[str]:
     files = found.files
-    lines = [f"+ {c.path}  ({size(c.new_size or 0)})" for c in files.added]
+    lines = [f"+ {_sized(c)}" for c in files.added]
     lines += [f"~ {c.path}  ({size(c.old_size or 0)} -> {size(c.new_size or 0)})" for c in files.changed]
     lines += [f"- {c.path}" for c in files.removed]
     lines += [f"> {c.old_path} -> {c.path}" for c in files.renamed]
     return lines + [f"= {c.path}  (mode, time or attributes)" for c in files.attributes]
 
 
-def damage_lines(damage: Sequence[Damage], lost: Mapping[int, Sequence[bytes]]) -> list[str]:
+def _sized(change: Change) -> str:
+    return f"{change.path}/" if change.kind == "directory" else f"{change.path}  ({size(change.new_size or 0)})"
+
+
+def damage_lines(damage: Sequence[Damage], lost_files: Mapping[int, Sequence[str]]) -> list[str]:
+    """Objects first, then for each version what of it is lost."""
     lines = [f"{one.key}: {one.problem}" for one in damage]
-    return lines + [
-        f"v{number}: {plural(len(chunks), 'piece')} of it cannot be read" for number, chunks in lost.items()
-    ]
+    for number, files in lost_files.items():
+        lines += [f"v{number}: {file} cannot be read" for file in files[:LOST_MAX]]
+        if len(files) > LOST_MAX:
+            lines.append(f"v{number}: nor can {len(files) - LOST_MAX:,} more")
+    return lines

@@ -97,6 +97,8 @@ class VerifyReport:
     damage: tuple[Damage, ...] = ()
     lost: Mapping[int, tuple[bytes, ...]] = field(default_factory=dict)
     """Version number -> chunk ids that it needs and that cannot be read."""
+    lost_files: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """Version number -> the files that these chunks belong to, for people."""
 
     @property
     def ok(self) -> bool:
@@ -111,5 +113,7 @@ class RepairReport:
     """Objects that could not be used, and are left out from now on."""
     lost: Mapping[int, tuple[bytes, ...]] = field(default_factory=dict)
     """Version number -> chunk ids that it needs and that are gone. The next save stores anew what is still there."""
+    lost_files: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """Version number -> the files that these chunks belong to, for people."""
     versions_lost: tuple[int, ...] = ()
     """Versions of which not even the record is left; their numbers are not given again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..model.errors import BadInput
@@ -13,7 +14,7 @@ from ..workspaces.copies import Copies
 from ..workspaces.versions import Versions
 from . import shown, snapshot_wire
 from .handlers import Call, Reply, show
-from .snapshot_wire import FILES_MAX
+from .snapshot_wire import FILES_MAX, LOST_MAX
 
 RULES = ("last", "hourly", "daily", "weekly", "monthly")
 
@@ -143,6 +144,7 @@ def verify(call: Call) -> Reply:
             bytes_read=found.bytes_read,
             damage=_damage(found.damage),
             lost=sorted(found.lost),
+            lost_files=_lost_files(found.lost_files),
         )
     )
 
@@ -155,6 +157,7 @@ def repair(call: Call) -> Reply:
             chunks_found=found.chunks_found,
             damage=_damage(found.damage),
             lost=sorted(found.lost),
+            lost_files=_lost_files(found.lost_files),
             versions_lost=list(found.versions_lost),
         )
     )
@@ -203,6 +206,10 @@ def _copied(call: Call, name: str, number: int | None, *, partial: bool = False)
 
 def _damage(damage: tuple[Damage, ...]) -> list[snapshot_wire.DamageShown]:
     return [snapshot_wire.DamageShown(key=one.key, problem=shown.plain(one.problem)) for one in damage[:FILES_MAX]]
+
+
+def _lost_files(lost: Mapping[int, Sequence[str]]) -> dict[str, list[str]]:
+    return {str(number): [shown.plain(file) for file in files[:LOST_MAX]] for number, files in lost.items()}
 
 
 def _versions(call: Call) -> Versions:

@@ -16,6 +16,9 @@ Path = Annotated[str, Field(min_length=1, max_length=4096)]
 Number = Annotated[Whole, Field(ge=1, le=2**31 - 1)]
 FILES_MAX = 10_000
 """Of each kind in a comparison."""
+LOST_MAX = 1000
+"""Files of one version that are named as lost."""
+LOST_FILES = f"By version, the files of it that cannot be brought back; at most {LOST_MAX} each."
 
 
 # -- requests --------------------------------------------------------------------------------------------------------
@@ -129,6 +132,7 @@ class VerifyShown(Wire):
     bytes_read: Bytes
     damage: list[DamageShown]
     lost: list[int] = Field(description="Versions that cannot be brought back whole.")
+    lost_files: dict[str, list[str]] = Field(description=LOST_FILES)
 
 
 class RepairShown(Wire):
@@ -136,6 +140,7 @@ class RepairShown(Wire):
     chunks_found: int
     damage: list[DamageShown]
     lost: list[int] = Field(description="Versions of which something is lost.")
+    lost_files: dict[str, list[str]] = Field(description=LOST_FILES)
     versions_lost: list[int]
 
 

@@ -13,10 +13,12 @@ import queue
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from itertools import accumulate
 from typing import NamedTuple, Protocol
 
 import pyfastcdc
 
+from .former import Former
 from .special import extents, read_attributes
 from .tree import FILE_BYTES_MAX, Entry, Kind, modified_ns
 
@@ -96,18 +98,22 @@ Store = Callable[[Sequence[memoryview]], "Future[list[bytes]]"]
 class LargeReader:
     """Reads large files, one after the other, in windows that `store` works on meanwhile; for one thread.
 
-    Memory: `WINDOWS` windows, whatever the files are.
+    Memory: `WINDOWS` windows and one more, whatever the files are.
     """
 
     def __init__(self, cutting: Cutting, store: Store, tick: Callable[[int], None]) -> None:
-        self._cutter = cutter(cutting)
-        self._store = store
-        self._tick = tick
+        self.cutter = cutter(cutting)
+        self.store = store
+        self.tick = tick
+        self.scratch = memoryview(bytearray())
         self._free: queue.Queue[memoryview] = queue.Queue()
         self._made = 0
 
-    def read(self, fd: int, path: bytes, racy_ns: int) -> Layout:
-        """The file's entry without its content, and the chunks that become it. `OSError`."""
+    def read(self, fd: int, path: bytes, racy_ns: int, guess: Callable[[], Former] | None = None) -> Layout:
+        """The file's entry without its content, and the chunks that become it. `OSError`.
+
+        `guess` makes a guess of its pieces, for each attempt a new one.
+        """
         for attempt in range(ATTEMPTS):
             before = os.fstat(fd)
             if not stat.S_ISREG(before.st_mode):
@@ -115,60 +121,28 @@ class LargeReader:
             if before.st_size > FILE_BYTES_MAX:
                 raise OSError(errno.EFBIG, "")  # nobody could read its entry again
             if attempt:
-                self._tick(0)
+                self.tick(0)
             layout = Layout(file_entry(path, before, fd, racy_ns))
-            layout.complete = self._chunks(fd, before.st_size, layout)
+            layout.complete = self._chunks(fd, before.st_size, layout, guess() if guess else None)
             if layout.complete and same(before, os.fstat(fd)):
                 return layout
         layout.entry = layout.entry._replace(torn=True, ctime_ns=0)
         return layout
 
-    def _chunks(self, fd: int, size: int, layout: Layout) -> bool:
+    def _chunks(self, fd: int, size: int, layout: Layout, former: Former | None) -> bool:
         """Whether all of it was there."""
-        window, filled, batch = self._window(), 0, list[tuple[Piece, memoryview]]()
-        counted = 0
-        for start, end in extents(fd, size):
-            position = start
-            begin = filled  # of what is not cut yet, in the window
-            while position < end:
-                try:
-                    wanted = min(end - position, WINDOW_BYTES - filled)
-                    got = os.preadv(fd, [window[filled : filled + wanted]], position)
-                except OSError:
-                    self._give(window, [], layout)
-                    raise
-                if not got:
-                    self._give(window, [], layout)
-                    return False
-                filled, position = filled + got, position + got
-                if position < end and filled < WINDOW_BYTES:
-                    continue
-                rest = self._cut(window[begin:filled], position, batch, final=position == end)
-                if filled == WINDOW_BYTES:
-                    fresh = self._window()
-                    fresh[: len(rest)] = rest
-                    self._give(window, batch, layout)
-                    window, batch, filled = fresh, [], len(rest)
-                begin = filled - len(rest)
-                self._tick(position - counted)
-                counted = position
-        self._give(window, batch, layout)
-        return True
+        if former is not None and not self.scratch:
+            self.scratch = memoryview(bytearray(WINDOW_BYTES))
+        reading = _Reading(self, fd, layout, former)
+        try:
+            complete = all(reading.extent(start, end) for start, end in extents(fd, size))
+        except BaseException:
+            reading.close(keep=False)
+            raise
+        reading.close()
+        return complete
 
-    def _cut(
-        self, data: memoryview, position: int, batch: list[tuple[Piece, memoryview]], *, final: bool
-    ) -> memoryview:
-        """Adds the whole chunks of `data`, which ends at `position` of the file; what is left for the next window."""
-        cuts = [(chunk.offset, chunk.length) for chunk in self._cutter.cut_buf(data)]
-        rest = data[:0]
-        if not final:
-            offset, length = cuts.pop()
-            rest = data[offset : offset + length]
-        first = position - len(data)
-        batch.extend((Piece(first + at, length), data[at : at + length]) for at, length in cuts)
-        return rest
-
-    def _window(self) -> memoryview:
+    def window(self) -> memoryview:
         if self._made < WINDOWS:
             self._made += 1
             return memoryview(bytearray(WINDOW_BYTES))
@@ -176,15 +150,88 @@ class LargeReader:
             try:
                 return self._free.get(timeout=0.2)
             except queue.Empty:
-                self._tick(0)
+                self.tick(0)
 
-    def _give(self, window: memoryview, batch: Sequence[tuple[Piece, memoryview]], layout: Layout) -> None:
+    def give(self, window: memoryview, batch: Sequence[tuple[Piece, memoryview]], layout: Layout) -> None:
         if not batch:
             self._free.put(window)
             return
-        future = self._store([view for _, view in batch])
+        future = self.store([view for _, view in batch])
         layout.add([piece for piece, _ in batch], future)
         future.add_done_callback(lambda _: self._free.put(window))
+
+
+class _Reading:
+    """One file on its way through the windows. A window may hold several extents, and what is left of one before."""
+
+    def __init__(self, reader: LargeReader, fd: int, layout: Layout, former: Former | None) -> None:
+        self._reader, self._fd, self._layout, self._former = reader, fd, layout, former
+        self._window, self._filled = reader.window(), 0
+        self._batch: list[tuple[Piece, memoryview]] = []
+
+    def extent(self, position: int, end: int) -> bool:
+        """Whether all of it was there."""
+        begin = self._filled  # of what is not cut yet, in the window
+        while position < end:
+            counted = position - (self._filled - begin)
+            if begin == self._filled and (reached := self._follow(position, end)) > position:
+                position, begin = reached, self._filled
+                continue
+            wanted = min(end - position, WINDOW_BYTES - self._filled)
+            got = os.preadv(self._fd, [self._window[self._filled : self._filled + wanted]], position)
+            if not got:
+                return False
+            self._filled, position = self._filled + got, position + got
+            if position < end and self._filled < WINDOW_BYTES:
+                continue
+            rest, found = self._cut(begin, position, final=position == end)
+            if found:
+                position, self._filled, rest = position - rest, self._filled - rest, 0
+            if found or self._filled == WINDOW_BYTES:
+                self._turn(rest)
+            begin = self._filled - rest
+            self._reader.tick(position - rest - counted)
+        return True
+
+    def close(self, *, keep: bool = True) -> None:
+        self._reader.give(self._window, self._batch if keep else [], self._layout)
+
+    def _follow(self, position: int, end: int) -> int:
+        """How far the guess is right."""
+        former, scratch = self._former, self._reader.scratch
+        while former is not None and former.ready and position < end:
+            got = os.preadv(self._fd, [scratch[: end - position]], position)
+            pieces = former.follow(scratch[:got], final=position + got == end)
+            if not pieces:
+                break
+            self._turn(0)
+            self._layout.add_known(position, pieces)
+            length = sum(length for length, _ in pieces)
+            position += length
+            self._reader.tick(length)
+        return position
+
+    def _cut(self, begin: int, position: int, *, final: bool) -> tuple[int, bool]:
+        """Adds the whole chunks of the window from `begin`, which ends at `position` of the file.
+
+        Bytes that are left of it, and whether there is a guess again of what begins with them.
+        """
+        data = self._window[begin : self._filled]
+        cuts = [(chunk.offset, chunk.length) for chunk in self._reader.cutter.cut_buf(data)]
+        rest = 0 if final else cuts.pop()[1]
+        first = position - len(data)
+        self._batch.extend((Piece(first + at, length), data[at : at + length]) for at, length in cuts)
+        former = self._former
+        return rest, former is not None and bool(rest and cuts) and former.resume(self._batch[-1][1])
+
+    def _turn(self, rest: int) -> None:
+        """Another window, that begins with the last bytes of this one; nothing where there is nothing to give."""
+        if not self._batch and not self._filled:
+            return
+        fresh = self._reader.window()
+        fresh[:rest] = self._window[self._filled - rest : self._filled]
+        self._reader.give(self._window, self._batch, self._layout)
+        self._window, self._batch, self._filled = fresh, [], rest
 
 
 class Layout:
@@ -197,6 +244,13 @@ class Layout:
 
     def add(self, pieces: list[Piece], ids: Future[list[bytes]]) -> None:
         self._batches.append((pieces, ids))
+
+    def add_known(self, offset: int, pieces: Sequence[tuple[int, bytes]]) -> None:
+        """(length, id) of chunks that are stored already, one behind the other."""
+        known: Future[list[bytes]] = Future()
+        known.set_result([id_ for _, id_ in pieces])
+        ends = accumulate((length for length, _ in pieces), initial=offset)
+        self.add([Piece(at, length) for at, (length, _) in zip(ends, pieces, strict=False)], known)
 
     def futures(self) -> Iterator[Future[list[bytes]]]:
         for _, ids in self._batches:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 from dataclasses import dataclass
 
 import zstandard
@@ -34,6 +35,7 @@ SEALED_MAX_BYTES = 1 << 28
 """Of a sealed object, and of its content."""
 _ENVELOPE = struct.Struct("<BI")
 _CONTEXT = "syla-jupyter snapshots 2026-11 "
+_LOCAL = threading.local()
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def decompress(codec: int, data: Data, size: int) -> bytes:
             # The decompressor allocates what the frame declares, so that is looked at first.
             if zstandard.frame_content_size(data) != size:
                 raise SnapshotDamaged("a compressed piece declares another size than its index")
-            result = zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
+            result = _decompressor().decompress(data, max_output_size=size)
         except zstandard.ZstdError as exc:
             raise SnapshotDamaged(f"a piece cannot be decompressed ({exc})") from None
     else:
@@ -160,6 +162,14 @@ def decompress(codec: int, data: Data, size: int) -> bytes:
     if len(result) != size:
         raise SnapshotDamaged("a piece has another size than its index says")
     return result
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    """This thread's: making one costs more than unpacking a small block."""
+    found: zstandard.ZstdDecompressor | None = getattr(_LOCAL, "decompressor", None)
+    if found is None:
+        found = _LOCAL.decompressor = zstandard.ZstdDecompressor()
+    return found
 
 
 def _nonce(number: int) -> bytes:

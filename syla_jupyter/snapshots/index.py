@@ -6,7 +6,7 @@ the block's content and its size. The same chunk may be in two packs (two saves 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, KeysView, Sequence
 from typing import NamedTuple
 
 from ..model.errors import SnapshotDamaged
@@ -47,7 +47,7 @@ class Index:
     def __len__(self) -> int:
         return len(self._chunks)
 
-    def ids(self) -> Iterable[bytes]:
+    def ids(self) -> KeysView[bytes]:
         return self._chunks.keys()
 
     def add(self, packs: Iterable[Pack]) -> None:

@@ -238,7 +238,7 @@ def own_entries(chunks: Iterable[bytes]) -> Iterator[Entry]:
                 yield _joined(whole, contents, pieces) if contents else whole
                 if contents:
                     contents, pieces = [], []
-            whole = Entry._make((*stable, ctime_ns, inode))
+            whole = tuple.__new__(Entry, (*stable, ctime_ns, inode))  # `_make` without its checks
     if whole is not None:
         yield _joined(whole, contents, pieces)
 

@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 class ManifestCache:
     def __init__(self, repository: Repository, directory: Path | None) -> None:
         self._repository = repository
+        self.whole = False
+        """All of the last list was here."""
         self._file = directory / "manifest" if directory else None
 
     def entries(self, version: Version) -> Mapping[bytes, Entry]:
         """By path. `SnapshotDamaged` never: an unreadable list is an empty one, and everything is read again."""
         try:
             held = self._held(version.root)
+            self.whole = all(id_ in held for id_ in version.root)
             chunks = (held.get(id_) or self._repository.read(id_) for id_ in version.root)
             return {entry.path: entry for entry in manifest.own_entries(chunks)}
         except (SnapshotDamaged, ValueError, TypeError, IndexError):

@@ -65,11 +65,14 @@ def plan(packs: Collection[Pack], needed: Mapping[bytes, int]) -> Plan:
     return Plan(tuple(delete), tuple(rewrite), tuple(pack for pack in rest if pack.id not in going))
 
 
-def prune(repository: Repository, meter: Meter, *, dry_run: bool, expires_seconds: float | None) -> PruneReport:
+def prune(
+    repository: Repository, meter: Meter, *, dry_run: bool, without: Collection[int], expires_seconds: float | None
+) -> PruneReport:
+    """`without`: versions that a dry run counts as forgotten."""
     expires = pending.EXPIRES_SECONDS if expires_seconds is None else expires_seconds
     for _ in range(ATTEMPTS):
         collector = _Collector(repository, expires, meter)
-        collector.look()
+        collector.look(without if dry_run else ())
         if dry_run:
             return collector.report(dry_run=True)
         try:
@@ -93,7 +96,7 @@ class _Collector:
         self._waiting = self._copied = self._jumps = 0
         self._state = State()
 
-    def look(self) -> None:
+    def look(self, without: Collection[int]) -> None:
         repository = self._repository
         objects = repository.objects
         for prefix in ("packs/", "index/"):
@@ -113,8 +116,9 @@ class _Collector:
         orphans = [key for key in self._listed if key not in known and key not in state.tombstones]
         old = now - pending.EXPIRES_SECONDS
         self._orphans = [key for key in orphans if not running or self._listed[key][1] < old]
-        self._meter.expect(lists_of(state.versions.values()), 0)
-        self._reached = reach(repository, state.versions.values(), self._meter)
+        versions = [version for version in state.versions.values() if version.number not in without]
+        self._meter.expect(lists_of(versions), 0)
+        self._reached = reach(repository, versions, self._meter)
         self._check()
         self._needed_ids = self._reached.ids()
         self._plan = plan([index.packs[id] for id in self._known], self._needed())

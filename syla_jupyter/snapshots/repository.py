@@ -244,15 +244,18 @@ class Repository:
         self,
         *,
         dry_run: bool = False,
+        without: Collection[int] = (),
         expires_seconds: float | None = None,
         progress: Report | None = None,
         cancelled: Callable[[], bool] = never,
     ) -> PruneReport:
         """Delete what no version needs. `expires_seconds`: after how long without a sign a save counts as dead; 0 where
-        the caller knows that nobody saves. `Cancelled`: what was not deleted yet the next one deletes."""
+        the caller knows that nobody saves. `without`: versions that a dry run counts as forgotten. `Cancelled`: what
+        was not deleted yet the next one deletes."""
         from .prune import prune
 
-        return prune(self, self._meter(progress, cancelled), dry_run=dry_run, expires_seconds=expires_seconds)
+        meter = self._meter(progress, cancelled)
+        return prune(self, meter, dry_run=dry_run, without=without, expires_seconds=expires_seconds)
 
     def verify(
         self,

@@ -16,7 +16,7 @@ from ..model.snapshot import Reason, SessionStats, Version
 from . import manifest
 from .manifest_cache import ManifestCache
 from .progress import Meter, Report, never
-from .tree import Kind, Part, Said
+from .tree import Entry, Kind, Part, Said
 from .tree_reader import TreeReader
 
 if TYPE_CHECKING:
@@ -86,19 +86,21 @@ def save(
         parent = max(repository.versions(), key=lambda version: version.number, default=None)
         cache = ManifestCache(repository, cache_dir)
         racy_ns = int(clock.now() * 1e9) - RACY_NS
-        with TreeReader(session, repository, meter, cache.entries(parent) if parent else {}, racy_ns) as run:
+        previous = cache.entries(parent) if parent else {}
+        with TreeReader(session, repository, meter, previous, racy_ns) as run:
             for part in sorted(parts, key=lambda part: part.name):
                 run.walk(part, frozenset(os.fsencode(path.rstrip("/")) for path in exclude))
-            run.read_large()
+            run.read_rest()
             entries = run.finished()
-        chunks, tree = manifest.encoded(entries)
-        files = sum(entry.kind != Kind.DIRECTORY for entry in entries)
-        bytes_total = sum(entry.size for entry in entries)
+        same = parent is not None and cache.whole and _same(repository, parent, previous, entries)
+        chunks, tree = ([], parent.details["tree"]) if same and parent else manifest.encoded(entries)
+        files = sum([entry.kind != Kind.DIRECTORY for entry in entries])
+        bytes_total = sum([entry.size for entry in entries])
         said = run.notes.said()
         if if_changed and parent is not None and parent.details.get("tree") == tree:
             session.abort()
             return SaveReport(None, files, bytes_total, run.files_read, said, session.stats, meter.seconds)
-        root = _added(session, chunks)
+        root = list(parent.root) if same and parent else _added(session, chunks)
         meter.tick()
         version = session.commit(
             {
@@ -107,10 +109,20 @@ def save(
                 "details": {**(details or {}), "tree": tree, "exclude": sorted(exclude), **_short(parts, said)},
             }
         )  # fmt: skip
-        cache.keep(root, chunks)
+        if not same:
+            cache.keep(root, chunks)
         stats = session.stats
     meter.tick(last=True)
     return SaveReport(version, files, bytes_total, run.files_read, said, stats, meter.seconds)
+
+
+def _same(repository: Repository, parent: Version, previous: Mapping[bytes, Entry], entries: list[Entry]) -> bool:
+    """Whether the parent's list of files is this one's, as it was written."""
+    return (
+        isinstance(parent.details.get("tree"), str)
+        and list(previous.values()) == entries
+        and all(map(repository.has, parent.root))
+    )
 
 
 def _added(session: Session, chunks: Sequence[bytes]) -> list[bytes]:

@@ -62,10 +62,10 @@ class Scan:
                     found = self._looked_at(path, item, stack[-1])
                     if found is None:
                         continue
-                    if found.kind is Kind.DIRECTORY:
+                    if found.fd >= 0:
                         stack.append(found.fd)
-                        levels.append(self._listed(path, found.fd))
                         yield found
+                        levels.append(self._listed(path, found.fd))
                         break
                     yield found
                 else:
@@ -76,15 +76,18 @@ class Scan:
                 os.close(fd)
 
     def _listed(self, path: bytes, fd: int) -> Iterator[tuple[bytes, os.DirEntry[str]]]:
-        """What is in a directory, by name; lazily, so that the directory itself is yielded before."""
+        """What is in a directory, by name."""
         try:
             with os.scandir(fd) as found:
-                items = sorted((os.fsencode(item.name), item) for item in found)
+                items = list(found)
         except OSError as exc:
             self._notes.add("unreadable", path, problem(exc))
-            return
-        for name, item in items:
-            yield b"%s/%s" % (path, name), item
+            return iter(())
+        if not items:
+            return iter(())
+        above = path + b"/"
+        names = os.fsencode("\0".join([item.name for item in items])).split(b"\0")  # one call for all of them
+        return iter(sorted(zip([above + name for name in names], items, strict=True)))
 
     def _looked_at(self, path: bytes, item: os.DirEntry[str], above: int) -> Found | None:
         try:

@@ -73,9 +73,9 @@ def chunk_ids(entry: Entry) -> list[bytes]:
 
 def placed_chunks(entry: Entry) -> list[tuple[int, int, bytes]]:
     """(offset, length, id) of each chunk of a file."""
-    ids = chunk_ids(entry)
     if not entry.pieces:
-        return [(0, entry.size, ids[0])] if ids else []
+        return [(0, entry.size, entry.content)] if entry.content and entry.kind == Kind.FILE else []
+    ids = chunk_ids(entry)
     placed, offset = [], 0
     for hole, length, id_ in zip(entry.pieces[::2], entry.pieces[1::2], ids, strict=True):
         offset += hole

@@ -6,7 +6,7 @@ Each verb names the workspace by its record's id; whoever may call is decided ab
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..metadata.base import WorkspaceStore
@@ -198,8 +198,8 @@ class Versions:
     ) -> PruneReport:
         """Free what no version needs; before that, let go of the versions that the rules, if any, do not keep.
 
-        A dry run counts what is unneeded already, without the versions that would be let go. Of one that is `Cancelled`
-        the versions are let go, and the next one frees what was left.
+        A dry run counts what would be unneeded without those. Of one that is `Cancelled` the versions are let go, and
+        the next one frees what was left.
         """
         record = self._store.get(id)
         verdicts = self.judged(id, rules, automatic_only=automatic_only) if rules else []
@@ -207,20 +207,28 @@ class Versions:
         if going and not dry_run:
             self._vault().forget(record, going)
         with self._vault().repository(id) as repository:
-            report = repository.prune(dry_run=dry_run, progress=watch.progress, cancelled=watch.cancelled)
+            report = repository.prune(
+                dry_run=dry_run, without=going, progress=watch.progress, cancelled=watch.cancelled
+            )
         if not dry_run:
             self._vault().pruned(record)
         return report
 
     def verify(self, id: str, *, data: bool | float = False, watch: Watch = QUIET) -> VerifyReport:
         """By the index alone, or with a part (0 to 1) or all (True) of the data read and checked."""
+        from ..snapshots.lost import lost_files
+
         with self._vault().repository(id) as repository:
-            return repository.verify(data=data, progress=watch.progress, cancelled=watch.cancelled)
+            report = repository.verify(data=data, progress=watch.progress, cancelled=watch.cancelled)
+            return replace(report, lost_files=lost_files(repository, report.lost))
 
     def repair(self, id: str, *, watch: Watch = QUIET) -> RepairReport:
         """Save what can be saved, name what is lost; what the workspace still has, the next save stores again."""
+        from ..snapshots.lost import lost_files
+
         with self._vault().repository(id) as repository:
-            return repository.repair(progress=watch.progress, cancelled=watch.cancelled)
+            report = repository.repair(progress=watch.progress, cancelled=watch.cancelled)
+            return replace(report, lost_files=lost_files(repository, report.lost))
 
     def rekey(self, watch: Watch = QUIET) -> Rekeyed:
         """Have the keys of all workspaces in the store wrapped by the master key in force; `previous_master_key` opens

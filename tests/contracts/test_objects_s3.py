@@ -19,8 +19,7 @@ from syla_jupyter.objects.retry import RetryingObjects
 from syla_jupyter.objects.s3 import ONE_PART_MAX_BYTES, PART_BYTES, S3Objects
 from syla_jupyter.objects.s3_settings import Credentials, S3Settings
 from syla_jupyter.testing.objects_contract import ObjectsContract, OpenAgain
-
-from ..seaweed import Seaweed
+from syla_jupyter.testing.seaweed import Seaweed
 
 MIB = 1 << 20
 

@@ -1,4 +1,8 @@
-"""What happens between us and a real S3 server when the network, a proxy or the server itself is in trouble."""
+"""What happens between us and a real S3 server when the network, a proxy or the server itself is in trouble.
+
+moto is not asked besides. It looks at no signature and no checksum, so a request that it likes proves little; whatever
+its hooks could answer in a server's place, the proxy answers in front of a real one, which then shows what it has done.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,9 @@ from syla_jupyter.objects.base import ObjectStore
 from syla_jupyter.objects.retry import RetryingObjects
 from syla_jupyter.objects.s3 import S3Objects
 from syla_jupyter.objects.s3_settings import S3Settings
+from syla_jupyter.testing.seaweed import Seaweed
 
 from ..fault_proxy import FaultProxy, Spoil, Status, running_proxy
-from ..seaweed import Seaweed
 
 MIB = 1 << 20
 BIG, DATA = os.urandom(3 * MIB), os.urandom(100_000)

@@ -14,8 +14,8 @@ from syla_jupyter.objects.s3 import S3Objects
 from syla_jupyter.objects.s3_settings import S3Settings
 from syla_jupyter.testing.memory_objects import MemoryObjects
 from syla_jupyter.testing.objects_contract import ObjectsContract, OpenAgain
+from syla_jupyter.testing.seaweed import Seaweed
 
-from ..seaweed import Seaweed
 from ..unit.repositories import assert_clean, content, create, reopen, save
 
 

@@ -16,10 +16,10 @@ import pytest
 from syla_jupyter import Syla
 from syla_jupyter.api import Workspace
 from syla_jupyter.model.record import State
+from syla_jupyter.testing.seaweed import Seaweed
 from syla_jupyter.workspaces.vault import Watch
 from tests.installation import Installation
 from tests.lab import Lab
-from tests.seaweed import Seaweed
 
 from .rest_client import Client, warm_client
 from .test_workspace_cli import Shell
@@ -219,6 +219,79 @@ def test_what_is_left_of_a_damaged_version_comes_back_when_it_is_asked_for(shell
     assert (refused.code, "files/lost" in refused.stderr) == (74, True), refused
     assert (restored.code, into.code, os.listdir(files)) == (0, 0, ["good"]), (restored, into)
     assert (shell.files("torn-twin") / "good").read_text() == "good"
+
+
+def test_damage_on_s3_is_named_and_mended(
+    seaweed: Seaweed, session_dir: Path, engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pack changed, another one gone: verify names both and the files in them, repair saves all others, the next
+    version is whole, prune frees what is of no use any more; of an archived workspace the backup has it all."""
+    first, second = f"syla-{secrets.token_hex(4)}", f"syla-{secrets.token_hex(4)}"
+    store, backup = seaweed.make_bucket(first), seaweed.make_bucket(second)
+    for name, value in {**seaweed.environment, "SYLA_STORE": store}.items():
+        monkeypatch.setenv(name, value)
+    shell = Shell(session_dir / "s3cli", tmp_path)
+    id = shell.json("workspace", "create", "--use", "demo")["id"]
+    files, client = shell.files("demo"), seaweed.client()
+
+    def packs() -> dict[str, int]:
+        found = client.list_objects_v2(Bucket=first, Prefix=f"workspaces/{id}/packs/").get("Contents", ())
+        return {entry["Key"]: entry["Size"] for entry in found}
+
+    def taken(name: str) -> str:
+        """Key of the pack with the content of a new file."""
+        before = packs()
+        (files / name).write_bytes(os.urandom(300_000))
+        shell.done(("snapshot", "take", "demo"))
+        return max(packs().items() - before.items(), key=lambda item: item[1])[0]
+
+    whole = (files / "good").write_text("good")
+    shell.done(("snapshot", "take", "demo"))  # in a pack of its own
+    changed, gone = taken("changed"), taken("gone")
+    body = bytearray(client.get_object(Bucket=first, Key=changed)["Body"].read())
+    body[1000] ^= 1
+    client.put_object(Bucket=first, Key=changed, Body=bytes(body))
+    client.delete_object(Bucket=first, Key=gone)
+    for name in ("changed", "gone"):
+        (files / name).rename(tmp_path / name)  # so that only the store has them
+    verified, said, repaired, partial, refused = shell.row(
+        ("snapshot", "verify", "--data"),
+        ("snapshot", "verify", "--data", "--json"),
+        ("snapshot", "repair"),
+        ("snapshot", "restore", "v3", "--partial"),
+        ("snapshot", "restore", "v3"),
+    )
+    damage = json.loads(said.stdout)
+    assert (verified.code, said.code, refused.code) == (74, 74, 74), (verified, said, refused)
+    assert damage["lost_files"] == {"2": ["files/changed"], "3": ["files/changed", "files/gone"]}
+    assert {one["key"] for one in damage["damage"]} == {key.partition(f"{id}/")[2] for key in (changed, gone)}
+    for line in ("v2: files/changed cannot be read", "v3: files/gone cannot be read"):
+        assert line in verified.stdout
+        assert line in repaired.stdout
+    assert (repaired.code, partial.code, whole) == (0, 0, (files / "good").stat().st_size), (repaired, partial)
+    for name in ("changed", "gone"):
+        (tmp_path / name).rename(files / name)
+    shell.done(("snapshot", "take", "demo"))
+    stored = sum(packs().values())
+    restored, checked, pruned, again = shell.row(
+        ("snapshot", "restore", "v3"),
+        ("snapshot", "verify", "--data"),
+        ("snapshot", "prune", "--keep-last", "1", "--force"),
+        ("snapshot", "verify", "--data"),
+    )
+    assert [one.code for one in (restored, checked, pruned, again)] == [0] * 4, (restored, checked, pruned, again)
+    assert "all is well" in checked.stdout
+    assert sum(packs().values()) < stored
+    monkeypatch.setenv("SYLA_BACKUP_STORE", backup)
+    shell.done(("workspace", "archive", "demo"))
+    client.delete_objects(Bucket=first, Delete={"Objects": [{"Key": key} for key in packs()]})
+    (resumed,) = shell.row(("workspace", "recover", "demo"))
+    assert (resumed.code, "backup" in resumed.stderr) == (0, True), resumed
+    assert (files / "good").read_text() == "good"
+    installation = Installation(shell.home, engine)
+    installation.end_workspaces()
+    installation.drain()
+    installation.assert_nothing_left()
 
 
 def test_rest(lab_server: Lab) -> None:

@@ -73,12 +73,15 @@ def test_what_has_not_changed_is_not_read(repository: Repository, tmp_path: Path
     again = take(repository, files, cache_dir=tmp_path / "cache")
     assert (first.files, again.files_read) == (again.files, 0)
     assert again.stats.new_bytes < 1000
+    assert first.version is not None
+    assert again.version is not None
+    assert (again.version.root, again.version.details) == (first.version.root, first.version.details)
     (files / "src/package0/deep/er/module0.py").write_text("new")
     (files / "src/package1").rename(files / "renamed")
     third = take(repository, files, cache_dir=tmp_path / "cache")
     assert third.files_read == 1
     assert third.version is not None
-    assert third.version.details["tree"] != first.version.details["tree"]  # type: ignore[union-attr]
+    assert third.version.details["tree"] != first.version.details["tree"]
 
 
 def test_a_new_file_with_the_inode_of_another_is_read(repository: Repository, tmp_path: Path) -> None:

