@@ -35,6 +35,8 @@ FLAGS = [
     "--disable-sync",
 ]
 PANEL = "#syla-workspaces-panel"
+CLOSED = "/lsp/"
+"""Language servers would run on the host (`server/doors`); JupyterLab asks for them once, whoever looks."""
 
 
 @contextlib.contextmanager
@@ -51,11 +53,16 @@ def running_browser() -> Iterator[Browser]:
 
 @dataclass
 class Tab:
-    """One page; `errors` has what its scripts threw."""
+    """One page; `errors` has what its scripts threw, `refused` which requests had no success."""
 
     lab: Lab
     page: Page
     errors: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def note(self, status: int, method: str, url: str) -> None:
+        if status >= 400 and CLOSED not in url:
+            self.refused.append(f"{status} {method} {url}")
 
     @property
     def panel(self) -> Locator:
@@ -151,7 +158,9 @@ class Tab:
 
 
 @contextlib.contextmanager
-def open_tab(browser: Browser, lab: Lab, *, width: int = 1280, height: int = 800, path: str = "lab") -> Iterator[Tab]:
+def open_tab(
+    browser: Browser, lab: Lab, *, token: str = TOKEN, width: int = 1280, height: int = 800, path: str = "lab"
+) -> Iterator[Tab]:
     """A page of JupyterLab with a fresh layout, when it is drawn. What its scripts threw fails the test at the end."""
     quiet("@jupyterlab/apputils-extension:notification", '{"fetchNews": "false"}', lab)
     disable("nbdime-jupyterlab", lab)  # it throws what its server part answers, which is closed here
@@ -159,7 +168,8 @@ def open_tab(browser: Browser, lab: Lab, *, width: int = 1280, height: int = 800
     context.set_default_timeout(ACTION_MS)
     tab = Tab(lab, context.new_page())
     tab.page.on("pageerror", lambda error: tab.errors.append(error.stack or str(error)))
-    tab.page.goto(f"http://127.0.0.1:{lab.port}/{path}?reset&token={TOKEN}")
+    tab.page.on("response", lambda answer: tab.note(answer.status, answer.request.method, answer.url))
+    tab.page.goto(f"http://127.0.0.1:{lab.port}/{path}?reset&token={token}")
     expect(tab.page.locator("#jupyterlab-splash")).to_have_count(0, timeout=START_MS)
     expect(tab.page.locator('[data-id="syla-workspaces-panel"]')).to_be_visible(timeout=START_MS)
     yield tab

@@ -314,6 +314,8 @@ class GuardedSocket(GuardedHandler):
             self.close(NOT_ALLOWED, DENIED)
             if (stream := getattr(self.ws_connection, "stream", None)) is not None:  # whether it answers or not
                 asyncio.get_running_loop().call_later(CLOSE_SECONDS, stream.close)
+        elif hasattr(self, "people_changed"):
+            self.people_changed()
 
 
 def _is_loud(passed: Passed | None) -> bool:

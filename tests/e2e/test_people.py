@@ -135,6 +135,41 @@ async def test_jupyters_own_events_are_for_admins(school: School) -> None:
         loud.close()
 
 
+async def test_changes_of_people_are_told_to_members(school: School) -> None:
+    """With what was done to whoever may see the workspace then; who is out hears that something has changed, no more."""
+    heard: dict[str, list[Any]] = {who: [] for who in ("owner", "vic", "sam")}
+    sockets = {who: await school.connected(who, f"{API}/events") for who in heard}
+
+    async def until(who: str, wanted: dict[str, Any]) -> None:
+        while not any(wanted.items() <= event.items() for event in heard[who]):
+            line = await asyncio.wait_for(sockets[who].read_message(), 30)
+            assert line is not None
+            heard[who].append(json.loads(line))
+
+    try:
+        for who in heard:
+            await until(who, {"event": "hello"})
+        await school.take_roles({"sam": "editor"})
+        shared = {"event": "people", "action": "workspace.share", "subject": "sam", "role": "editor"}
+        for who in heard:
+            await until(who, shared)
+        heard["sam"].clear()
+        await school.take_roles({"sam": ""})
+        out = {"event": "people", "action": "workspace.unshare", "subject": "sam", "role": None}
+        for who in ("owner", "vic"):
+            await until(who, out)
+        await until("sam", {"event": "people", "id": None})
+        await school.take_roles({"vic": "runner"})
+        await until("vic", {"subject": "vic", "role": "runner"})
+        sockets["sam"].close()
+        while (line := await asyncio.wait_for(sockets["sam"].read_message(), 30)) is not None:
+            heard["sam"].append(json.loads(line))
+        assert {event.get("workspace_id") for event in heard["sam"]} == {None}
+    finally:
+        for socket in sockets.values():
+            socket.close()
+
+
 async def test_an_invitation_and_a_workspace_of_ones_own(school: School) -> None:
     """A user who joins is a member; what he makes is his; nobody's page has a token."""
     made = await school.made("owner", "POST", f"{API}/workspaces/class/invitations", {"role": "editor"})

@@ -36,6 +36,8 @@ export const kernels: JupyterFrontEndPlugin<void> = {
           if (!workspace.execution) {
             ended.set(panel, kernel.id);
           }
+        } else if (!model.may(workspace, 'execute')) {
+          return;
         } else if (kernel.status === 'dead' && ended.get(panel) === kernel.id) {
           // One that died while its workspace ran may have died of itself: what then is a person's to say.
           ended.delete(panel);
