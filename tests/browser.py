@@ -22,6 +22,7 @@ from .lab import HEADERS, TOKEN, Lab
 ROOT = Path(__file__).parent.parent
 SHOTS = os.environ.get("SYLA_SHOTS", "")
 """A directory in which pictures are kept for a person to look at; empty: none are taken."""
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 START_MS = 60_000
 ACTION_MS = 20_000
 FLAGS = [
@@ -150,6 +151,13 @@ class Tab:
         theme = "JupyterLab Dark" if dark else "JupyterLab Light"
         self.command("apputils:change-theme", theme=theme)
         expect(self.page.locator("body")).to_have_attribute("data-jp-theme-light", str(not dark).lower())
+
+    def findings(self, *selectors: str) -> list[Any]:
+        """Of axe: rule, weight, and the first elements of each."""
+        self.page.evaluate(AXE.read_text())
+        include = json.dumps({"include": [[selector] for selector in selectors]})
+        found = self.page.evaluate(f"axe.run({include}, {{resultTypes: ['violations']}})")
+        return [(v["id"], v["impact"], [n["html"] for n in v["nodes"]][:3]) for v in found["violations"]]
 
     def shot(self, name: str) -> None:
         if SHOTS:

@@ -146,17 +146,16 @@ async function share(
   people: PeopleApi,
   workspace: IWorkspace
 ): Promise<void> {
-  const sharing = new SharingModel(model, people, workspace.id);
   const labUrl = URLExt.join(model.api.settings.baseUrl, 'lab');
-  try {
-    await new SharingDialog({
-      title: trans.__('Share %1', workspace.name),
-      body: new SharingView({ sharing, labUrl, trans }),
-      buttons: [Dialog.okButton({ label: trans.__('Close') })],
-      hasClose: true
-    }).launch();
-  } finally {
-    sharing.dispose();
-    await model.refresh();
-  }
+  await new SharingDialog({
+    title: trans.__('Share %1', workspace.name),
+    body: new SharingView({
+      sharing: new SharingModel(model, people, workspace.id),
+      labUrl,
+      trans
+    }),
+    buttons: [Dialog.okButton({ label: trans.__('Close') })],
+    hasClose: true
+  }).launch();
+  await model.refresh();
 }

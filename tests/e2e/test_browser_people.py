@@ -140,6 +140,10 @@ def test_an_invitation_link(room: Room) -> None:
     expect(dialog.get_by_label("Role of gus")).to_have_value("runner")
     expect(dialog.get_by_role("list", name="Invitations")).to_contain_text("used up")
     room.owner.shot("invited")
+    assert room.owner.findings(".syla-Sharing") == []
+    room.owner.dark()
+    assert room.owner.findings(".syla-Sharing") == []
+    room.owner.dark(False)
     dialog.get_by_role("button", name="Close").last.click()
     room.viewer.command("syla:join", secret=link.partition("=")[2])
     expect(room.viewer.page.locator("body")).to_contain_text("no such invitation")
@@ -166,6 +170,7 @@ def test_a_viewer_cannot_type_or_run(room: Room) -> None:
     assert tab.refused == []
     assert tab.page.evaluate("fetch('/api/sessions').then(answer => answer.json())") == []
     tab.shot("viewer")
+    assert tab.findings(".jp-NotebookPanel:not(.lm-mod-hidden) .syla-Banner") == []
 
 
 def test_a_role_counts_at_once(room: Room) -> None:

@@ -21,6 +21,7 @@ import { Problem } from './Problem';
 import { RoleSelect } from './RoleSelect';
 
 export interface ISharingProps {
+  /** Disposed of with the view. */
   sharing: SharingModel;
   /** Of a page of JupyterLab, for links. */
   labUrl: string;
@@ -32,6 +33,11 @@ export class SharingView extends ReactWidget {
     super();
     this.addClass('syla-Dialog');
     this.addClass('syla-Sharing');
+  }
+
+  dispose(): void {
+    this._props.sharing.dispose();
+    super.dispose();
   }
 
   protected render(): JSX.Element {
