@@ -22,6 +22,7 @@ from .lab import HEADERS, TOKEN, Lab
 ROOT = Path(__file__).parent.parent
 SHOTS = os.environ.get("SYLA_SHOTS", "")
 """A directory in which pictures are kept for a person to look at; empty: none are taken."""
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 START_MS = 60_000
 ACTION_MS = 20_000
 FLAGS = [
@@ -35,6 +36,8 @@ FLAGS = [
     "--disable-sync",
 ]
 PANEL = "#syla-workspaces-panel"
+CLOSED = "/lsp/"
+"""Language servers would run on the host (`server/doors`); JupyterLab asks for them once, whoever looks."""
 
 
 @contextlib.contextmanager
@@ -51,11 +54,16 @@ def running_browser() -> Iterator[Browser]:
 
 @dataclass
 class Tab:
-    """One page; `errors` has what its scripts threw."""
+    """One page; `errors` has what its scripts threw, `refused` which requests had no success."""
 
     lab: Lab
     page: Page
     errors: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def note(self, status: int, method: str, url: str) -> None:
+        if status >= 400 and CLOSED not in url:
+            self.refused.append(f"{status} {method} {url}")
 
     @property
     def panel(self) -> Locator:
@@ -144,6 +152,13 @@ class Tab:
         self.command("apputils:change-theme", theme=theme)
         expect(self.page.locator("body")).to_have_attribute("data-jp-theme-light", str(not dark).lower())
 
+    def findings(self, *selectors: str) -> list[Any]:
+        """Of axe: rule, weight, and the first elements of each."""
+        self.page.evaluate(AXE.read_text())
+        include = json.dumps({"include": [[selector] for selector in selectors]})
+        found = self.page.evaluate(f"axe.run({include}, {{resultTypes: ['violations']}})")
+        return [(v["id"], v["impact"], [n["html"] for n in v["nodes"]][:3]) for v in found["violations"]]
+
     def shot(self, name: str) -> None:
         if SHOTS:
             Path(SHOTS).mkdir(parents=True, exist_ok=True)
@@ -151,7 +166,9 @@ class Tab:
 
 
 @contextlib.contextmanager
-def open_tab(browser: Browser, lab: Lab, *, width: int = 1280, height: int = 800, path: str = "lab") -> Iterator[Tab]:
+def open_tab(
+    browser: Browser, lab: Lab, *, token: str = TOKEN, width: int = 1280, height: int = 800, path: str = "lab"
+) -> Iterator[Tab]:
     """A page of JupyterLab with a fresh layout, when it is drawn. What its scripts threw fails the test at the end."""
     quiet("@jupyterlab/apputils-extension:notification", '{"fetchNews": "false"}', lab)
     disable("nbdime-jupyterlab", lab)  # it throws what its server part answers, which is closed here
@@ -159,7 +176,8 @@ def open_tab(browser: Browser, lab: Lab, *, width: int = 1280, height: int = 800
     context.set_default_timeout(ACTION_MS)
     tab = Tab(lab, context.new_page())
     tab.page.on("pageerror", lambda error: tab.errors.append(error.stack or str(error)))
-    tab.page.goto(f"http://127.0.0.1:{lab.port}/{path}?reset&token={TOKEN}")
+    tab.page.on("response", lambda answer: tab.note(answer.status, answer.request.method, answer.url))
+    tab.page.goto(f"http://127.0.0.1:{lab.port}/{path}?reset&token={token}")
     expect(tab.page.locator("#jupyterlab-splash")).to_have_count(0, timeout=START_MS)
     expect(tab.page.locator('[data-id="syla-workspaces-panel"]')).to_be_visible(timeout=START_MS)
     yield tab

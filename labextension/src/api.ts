@@ -1,7 +1,14 @@
 /** Typed calls. The shapes are those of `syla_jupyter/server/wire.py`: bytes, seconds, cores, RFC 3339. */
 import { ServerConnection } from '@jupyterlab/services';
 
-import { ApiError, request, requestFile, SERVER_OLDER } from './request';
+import { Role } from './people';
+import {
+  ApiError,
+  asJson,
+  request,
+  requestFile,
+  SERVER_OLDER
+} from './request';
 import { IDiff, IRestored, ISnapshot, ITaken } from './snapshots';
 
 export type State = 'created' | 'active' | 'suspended' | 'archived' | 'deleted';
@@ -42,6 +49,11 @@ export interface IWorkspace {
   version: number;
 }
 
+/** Somebody else's, where one has a role. */
+export interface ISharedWorkspace extends IWorkspace {
+  role: Role;
+}
+
 export interface ITemplate {
   name: string;
   display_name: string;
@@ -64,6 +76,18 @@ export interface IUsed {
 
 export type WarningKind = 'policy' | 'disk' | 'memory' | 'kernel';
 
+/** Who may do what has changed; without an id no more is known. */
+export interface IPeopleEvent {
+  event: 'people';
+  id: string | null;
+  workspace_id: string | null;
+  action: string | null;
+  actor: string | null;
+  /** User or team that it is about. */
+  subject: string | null;
+  role: Role | null;
+}
+
 export type IWorkspaceEvent =
   | { event: 'hello'; id: string; reset: boolean }
   | { event: 'change'; id: string; verb: string; workspace: IWorkspace }
@@ -80,6 +104,7 @@ export type IWorkspaceEvent =
       workspace: IWorkspace;
       snapshot: ISnapshot;
     }
+  | IPeopleEvent
   | { event: 'execution' };
 
 const PAGE = 500;
@@ -87,26 +112,14 @@ const PAGE = 500;
 export class Api {
   constructor(readonly settings: ServerConnection.ISettings) {}
 
-  /** All of them, page by page; `state` leaves out the others. */
-  async list(state: State | '' = ''): Promise<IWorkspace[]> {
-    const found: IWorkspace[] = [];
-    let after = '';
-    do {
-      const query = new URLSearchParams({ limit: String(PAGE) });
-      if (state) {
-        query.set('state', state);
-      }
-      if (after) {
-        query.set('after', after);
-      }
-      const page = await this._get<{
-        workspaces: IWorkspace[];
-        next: string;
-      }>(`workspaces?${query}`);
-      found.push(...checked(page.workspaces));
-      after = page.next;
-    } while (after);
-    return found;
+  /** One's own, page by page; `state` leaves out the others. */
+  list(state: State | '' = ''): Promise<IWorkspace[]> {
+    return this._pages('workspaces', state ? { state } : {});
+  }
+
+  /** Those of others, with one's role. */
+  shared(): Promise<ISharedWorkspace[]> {
+    return this._pages('shared', {});
   }
 
   async used(): Promise<IUsed[]> {
@@ -201,6 +214,26 @@ export class Api {
     return requestFile(this.settings, path, asJson('POST', body));
   }
 
+  private async _pages<T extends IWorkspace>(
+    path: string,
+    filter: { [name: string]: string }
+  ): Promise<T[]> {
+    const found: T[] = [];
+    let after = '';
+    do {
+      const query = new URLSearchParams({ ...filter, limit: String(PAGE) });
+      if (after) {
+        query.set('after', after);
+      }
+      const page = await this._get<{ workspaces: T[]; next: string }>(
+        `${path}?${query}`
+      );
+      found.push(...checked(page.workspaces));
+      after = page.next;
+    } while (after);
+    return found;
+  }
+
   private _get<T>(path: string): Promise<T> {
     return request<T>(this.settings, path, {}, true);
   }
@@ -208,14 +241,6 @@ export class Api {
   private _send<T>(method: string, path: string, body: object): Promise<T> {
     return request<T>(this.settings, path, asJson(method, body));
   }
-}
-
-function asJson(method: string, body: object): RequestInit {
-  return {
-    method,
-    body: JSON.stringify(body),
-    headers: { 'Content-Type': 'application/json' }
-  };
 }
 
 function checked<T>(rows: T[] | undefined): T[] {

@@ -22,6 +22,7 @@ import { askLimits, askNew, confirmLoss } from './dialogs';
 import { archiveIcon, recoverIcon, suspendIcon, workspacesIcon } from './icons';
 import { WorkspacesModel } from './model';
 import { report, withProgress } from './notices';
+import { Permission } from './people';
 import { extension } from './rules';
 import { PANEL_ID } from './tokens';
 
@@ -44,6 +45,9 @@ export namespace CommandIDs {
   export const clone = 'syla:clone';
   export const exportFile = 'syla:export';
   export const variables = 'syla:variables';
+  export const share = 'syla:share';
+  export const join = 'syla:join';
+  export const leave = 'syla:leave';
 }
 
 /** Buttons of a workspace's row, in this order; those that are not possible now are not shown. */
@@ -54,6 +58,7 @@ export const ROW_COMMANDS = [
   CommandIDs.stop,
   CommandIDs.recover,
   CommandIDs.versions,
+  CommandIDs.share,
   CommandIDs.limits,
   CommandIDs.archive,
   CommandIDs.remove
@@ -88,7 +93,9 @@ interface IWorkspaceCommand {
   id: string;
   label: string;
   icon: LabIcon;
-  possible: (workspace: IWorkspace) => boolean;
+  /** What a person has to be allowed there. */
+  needs: Permission;
+  possible: (workspace: IWorkspace, args: ReadonlyPartialJSONObject) => boolean;
   action: Action;
   /** Besides the workspace. */
   properties?: ReadonlyJSONObject;
@@ -99,7 +106,9 @@ export function addWorkspaceCommand(
   command: IWorkspaceCommand
 ): void {
   const { app, model, trans } = context;
-  const { id, label, icon, possible, action } = command;
+  const { id, label, icon, needs, action } = command;
+  const possible: IWorkspaceCommand['possible'] = (workspace, args) =>
+    model.may(workspace, needs) && command.possible(workspace, args);
   app.commands.addCommand(id, {
     label: args =>
       args['toolbar']
@@ -111,11 +120,11 @@ export function addWorkspaceCommand(
     icon: args => (args['launcher'] ? workspacesIcon : icon),
     isEnabled: args => {
       const workspace = target(context, args);
-      return !!workspace && possible(workspace);
+      return !!workspace && possible(workspace, args);
     },
     isVisible: args => {
       const workspace = target(context, args);
-      return !!workspace && (!args['on'] || possible(workspace));
+      return !!workspace && (!args['on'] || possible(workspace, args));
     },
     describedBy: {
       args: {
@@ -146,11 +155,12 @@ export function addCommands(context: IContext): void {
     id: string,
     label: string,
     icon: LabIcon,
+    needs: Permission,
     possible: (workspace: IWorkspace) => boolean,
     action: Action
   ): void =>
-    addWorkspaceCommand(context, { id, label, icon, possible, action });
-  const may =
+    addWorkspaceCommand(context, { id, label, icon, needs, possible, action });
+  const allowed =
     (verb: IWorkspace['allowed'][number]) =>
     (workspace: IWorkspace): boolean =>
       workspace.allowed.includes(verb);
@@ -160,6 +170,7 @@ export function addCommands(context: IContext): void {
     CommandIDs.open,
     trans.__('Open Workspace Folder'),
     folderIcon,
+    'read',
     one => one.path !== null && one.state !== 'archived',
     one => openFolder(context, one)
   );
@@ -167,6 +178,7 @@ export function addCommands(context: IContext): void {
     CommandIDs.resume,
     trans.__('Resume Workspace'),
     runIcon,
+    'execute',
     one => one.allowed.includes('resume') || one.allowed.includes('start'),
     one =>
       withProgress(model.api.resume(one.id), trans.__('Resuming %1…', one.name))
@@ -175,7 +187,8 @@ export function addCommands(context: IContext): void {
     CommandIDs.suspend,
     trans.__('Suspend Workspace'),
     suspendIcon,
-    may('suspend'),
+    'write',
+    allowed('suspend'),
     one =>
       withProgress(
         model.api.suspend(one.id),
@@ -186,7 +199,8 @@ export function addCommands(context: IContext): void {
     CommandIDs.stop,
     trans.__('Stop Workspace…'),
     stopIcon,
-    one => may('stop')(one) && one.execution !== '',
+    'write',
+    one => allowed('stop')(one) && one.execution !== '',
     async one => {
       if (await confirmLoss(one, 'stop', trans)) {
         const work = model.api.suspend(one.id, true);
@@ -199,7 +213,8 @@ export function addCommands(context: IContext): void {
     CommandIDs.archive,
     trans.__('Archive Workspace…'),
     archiveIcon,
-    may('archive'),
+    'admin',
+    allowed('archive'),
     async one => {
       if (await confirmLoss(one, 'archive', trans)) {
         const work = model.api.archive(one.id);
@@ -212,7 +227,8 @@ export function addCommands(context: IContext): void {
     CommandIDs.recover,
     trans.__('Recover Workspace'),
     recoverIcon,
-    one => one.state === 'archived' && may('recover')(one),
+    'write',
+    one => one.state === 'archived' && allowed('recover')(one),
     one =>
       withProgress(
         model.api.recover(one.id),
@@ -223,8 +239,10 @@ export function addCommands(context: IContext): void {
     CommandIDs.remove,
     trans.__('Delete Workspace…'),
     deleteIcon,
+    'delete',
     // Not from the archive it takes a confirmation, so the server does not offer it by itself.
-    one => may('delete')(one) || (!one.is_default && one.state !== 'deleted'),
+    one =>
+      allowed('delete')(one) || (!one.is_default && one.state !== 'deleted'),
     async one => {
       if (await confirmLoss(one, 'delete', trans)) {
         const name = one.state === 'archived' ? '' : one.name;
@@ -240,6 +258,7 @@ export function addCommands(context: IContext): void {
     CommandIDs.extend,
     trans.__('Extend Workspace’s Deadline'),
     addIcon,
+    'execute',
     one => one.next.at !== null,
     one => {
       const more = extension(one, context.extendSeconds(), Date.now());
@@ -250,6 +269,7 @@ export function addCommands(context: IContext): void {
     CommandIDs.limits,
     trans.__('Change Workspace’s Limits…'),
     settingsIcon,
+    'admin',
     one => one.state !== 'archived',
     async one => (await askLimits(one, model, trans)) ?? undefined
   );
@@ -310,7 +330,7 @@ function target(
   return model.current;
 }
 
-async function openFolder(
+export async function openFolder(
   context: IContext,
   workspace: IWorkspace
 ): Promise<void> {

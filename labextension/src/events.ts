@@ -74,7 +74,7 @@ export class EventStream implements IEventStream {
     } catch {
       return;
     }
-    if ('id' in event) {
+    if ('id' in event && event.id) {
       this._last = event.id;
     }
     if (event.event === 'hello') {

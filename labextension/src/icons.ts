@@ -34,3 +34,7 @@ export const variablesIcon = icon(
   'variables',
   '<path d="M4 5h16v3H4zM4 10h5v3H4zm7 0h9v3h-9zM4 15h5v3H4zm7 0h9v3h-9z"/>'
 );
+export const leaveIcon = icon(
+  'leave',
+  '<path d="M4 4h9v2H6v12h7v2H4zM15 7l5 5-5 5v-4H9v-2h6z"/>'
+);

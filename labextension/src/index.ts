@@ -3,7 +3,9 @@ import { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
 import { kernels } from './plugins/kernels';
 import { model } from './plugins/model';
+import { people } from './plugins/people';
 import { places } from './plugins/places';
+import { roles } from './plugins/roles';
 import { variables } from './plugins/variables';
 import { warnings } from './plugins/warnings';
 import { workspaces } from './plugins/workspaces';
@@ -16,6 +18,8 @@ const plugins: JupyterFrontEndPlugin<any>[] = [
   workspaces,
   places,
   kernels,
+  roles,
+  people,
   variables,
   warnings
 ];

@@ -4,13 +4,17 @@
  * The list is read once and kept current by events. While there are no events (`live` is false) it is read again and
  * again. Activity moves deadlines without an event, and CPU and memory have none: while somebody looks (`watched`), the
  * active ones are read every few seconds.
+ *
+ * In the list are one's own workspaces, and those of others where one has a role.
  */
+import { PromiseDelegate } from '@lumino/coreutils';
 import { IDisposable } from '@lumino/disposable';
 import { Poll } from '@lumino/polling';
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { Api, IUsed, IWorkspace, IWorkspaceEvent } from './api';
+import { Api, IPeopleEvent, IUsed, IWorkspace, IWorkspaceEvent } from './api';
 import { IEventStream } from './events';
+import { may, Permission, Role } from './people';
 import { ApiError, SERVER_MISSING, SERVER_OLDER } from './request';
 import { byName, isOlder, workspaceOf } from './rules';
 import { VERSION } from './version';
@@ -52,6 +56,29 @@ export class WorkspacesModel implements IDisposable {
     void this._poll.start();
   }
 
+  /** The name by which the server knows this person; empty: not known yet. */
+  set me(name: string) {
+    this._me = name;
+  }
+
+  get me(): string {
+    return this._me;
+  }
+
+  /** When the list was read for the first time, or could not be. */
+  get known(): Promise<void> {
+    return this._known.promise;
+  }
+
+  /** This person's. */
+  role(workspace: IWorkspace): Role {
+    return this._roles.get(workspace.id) ?? 'owner';
+  }
+
+  may(workspace: IWorkspace, permission: Permission): boolean {
+    return may(this.role(workspace), permission);
+  }
+
   /** By name, the default one first. */
   get workspaces(): ReadonlyArray<IWorkspace> {
     return this._sorted;
@@ -81,6 +108,11 @@ export class WorkspacesModel implements IDisposable {
   /** Of the workspace with this id there may be other versions now; empty: of any. */
   get saved(): ISignal<this, string> {
     return this._saved;
+  }
+
+  /** Who may do what may have changed; the list has been read since. */
+  get peopleChanged(): ISignal<this, IPeopleEvent> {
+    return this._peopleChanged;
   }
 
   get isDisposed(): boolean {
@@ -156,12 +188,16 @@ export class WorkspacesModel implements IDisposable {
   private async _fetch(): Promise<void> {
     this._meanwhile = [];
     try {
-      const rows = await this.api.list();
+      const [own, shared] = await Promise.all([
+        this.api.list(),
+        this.api.shared()
+      ]);
       if (!this._versionChecked) {
         await this._checkVersion();
       }
       const meanwhile = this._meanwhile;
-      this._byId = new Map(rows.map(row => [row.id, row]));
+      this._roles = new Map(shared.map(row => [row.id, row.role]));
+      this._byId = new Map([...own, ...shared].map(row => [row.id, row]));
       meanwhile.forEach(workspace => this._put(workspace));
       this._error = null;
       this._stream.connect();
@@ -174,6 +210,7 @@ export class WorkspacesModel implements IDisposable {
     } finally {
       this._meanwhile = null;
       this._loaded = true;
+      this._known.resolve();
       this._show();
     }
     if (this._watched) {
@@ -190,12 +227,13 @@ export class WorkspacesModel implements IDisposable {
   }
 
   private async _fetchActive(): Promise<void> {
-    const [used, active] = await Promise.all([
+    const [used, active, shared] = await Promise.all([
       this.api.used(),
-      this.api.list('active')
+      this.api.list('active'),
+      this._roles.size ? this.api.shared() : []
     ]);
     this._measure(used);
-    active.forEach(workspace => this._put(workspace));
+    [...active, ...shared].forEach(workspace => this._put(workspace));
     this._show();
   }
 
@@ -220,7 +258,9 @@ export class WorkspacesModel implements IDisposable {
     if (event.event === 'hello') {
       void this._poll.refresh();
       this._saved.emit('');
-    } else if (event.event !== 'execution') {
+    } else if (event.event === 'people') {
+      void this.refresh().then(() => this._peopleChanged.emit(event));
+    } else if (event.event !== 'execution' && this._isListed(event.workspace)) {
       this._put(event.workspace);
       this._show();
       if (event.event === 'warning') {
@@ -242,6 +282,13 @@ export class WorkspacesModel implements IDisposable {
     this._changed.emit();
   }
 
+  /** An admin of the server hears of everybody's; here are one's own and those that are shared with one. */
+  private _isListed(workspace: IWorkspace): boolean {
+    return (
+      !this._me || workspace.owner === this._me || this._roles.has(workspace.id)
+    );
+  }
+
   /** Answers and events may overtake each other: the later version stays. */
   private _put(workspace: IWorkspace): void {
     this._meanwhile?.push(workspace);
@@ -258,7 +305,11 @@ export class WorkspacesModel implements IDisposable {
     this._changed.emit();
   }
 
+  private _me = '';
+  private _known = new PromiseDelegate<void>();
   private _byId = new Map<string, IWorkspace>();
+  /** In workspaces of others. */
+  private _roles = new Map<string, Role>();
   private _sorted: IWorkspace[] = [];
   private _meanwhile: IWorkspace[] | null = null;
   private _usage = new Map<string, IUsage>();
@@ -274,6 +325,7 @@ export class WorkspacesModel implements IDisposable {
   private _changed = new Signal<this, void>(this);
   private _warned = new Signal<this, Warning>(this);
   private _saved = new Signal<this, string>(this);
+  private _peopleChanged = new Signal<this, IPeopleEvent>(this);
 }
 
 function asError(reason: unknown): ApiError {

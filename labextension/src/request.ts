@@ -63,6 +63,14 @@ export async function requestFile(
   throw refusal(response, parsed(await blob.text()));
 }
 
+export function asJson(method: string, body: object): RequestInit {
+  return {
+    method,
+    body: JSON.stringify(body),
+    headers: { 'Content-Type': 'application/json' }
+  };
+}
+
 async function asked<T>(
   settings: ServerConnection.ISettings,
   path: string,

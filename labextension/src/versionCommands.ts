@@ -19,10 +19,16 @@ export function addVersionCommands(context: IContext): void {
   const there = (one: IWorkspace): boolean =>
     one.state !== 'archived' && one.state !== 'deleted';
 
+  // As it is now it would have to be saved first.
+  const copied = (one: IWorkspace, args: ReadonlyPartialJSONObject): boolean =>
+    one.state !== 'deleted' &&
+    (numberIn(args) !== null || model.may(one, 'write'));
+
   addWorkspaceCommand(context, {
     id: CommandIDs.versions,
     label: trans.__('Snapshots of Workspace'),
     icon: timelineIcon,
+    needs: 'read',
     possible: one => one.state !== 'deleted',
     action: async one => show(context, one)
   });
@@ -30,6 +36,7 @@ export function addVersionCommands(context: IContext): void {
     id: CommandIDs.take,
     label: trans.__('Take Snapshot of Workspace…'),
     icon: snapshotIcon,
+    needs: 'write',
     possible: there,
     properties: {
       message: { type: 'string', description: 'What it is; else it is asked' }
@@ -54,6 +61,7 @@ export function addVersionCommands(context: IContext): void {
     id: CommandIDs.restore,
     label: trans.__('Restore Workspace…'),
     icon: undoIcon,
+    needs: 'write',
     possible: there,
     properties: {
       version: NUMBER,
@@ -86,7 +94,8 @@ export function addVersionCommands(context: IContext): void {
     id: CommandIDs.clone,
     label: trans.__('Clone Workspace…'),
     icon: copyIcon,
-    possible: one => one.state !== 'deleted',
+    needs: 'read',
+    possible: copied,
     properties: { version: NUMBER },
     action: async (one, args) => {
       await askClone(one, numberIn(args), model, trans);
@@ -97,7 +106,8 @@ export function addVersionCommands(context: IContext): void {
     id: CommandIDs.exportFile,
     label: trans.__('Export Workspace'),
     icon: downloadIcon,
-    possible: one => one.state !== 'deleted',
+    needs: 'read',
+    possible: copied,
     properties: { version: NUMBER },
     action: async (one, args) => {
       const file = await withProgress(

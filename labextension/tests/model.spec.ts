@@ -46,6 +46,7 @@ class Server {
       }
       return rows;
     },
+    shared: async () => [],
     used: async () => this.using,
     version: async () => this.serverVersion
   } as unknown as Api;

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..metadata.people_base import PeopleStore
@@ -44,11 +44,27 @@ class Members:
     grants: Sequence[Grant]
 
 
+@dataclass(frozen=True)
+class PeopleChange:
+    """What has happened to who may use a workspace."""
+
+    workspace: str
+    owner: str
+    """Of the workspace, now."""
+    action: Action
+    actor: str
+    subject: str = ""
+    """The user or team that it is about; empty: all."""
+    role: Role | None = None
+    """What the subject has now."""
+
+
 class Sharing:
-    """Workspaces are named by id."""
+    """Workspaces are named by id. `listeners` are told what was done here, in this process, and raise nothing."""
 
     def __init__(self, *, people: PeopleStore, guard: Guard, audit: Audit, clock: Clock) -> None:
         self._people, self._guard, self._audit, self._clock = people, guard, audit, clock
+        self.listeners: list[Callable[[PeopleChange], None]] = []
 
     def members(self, caller: Caller, workspace: str) -> Members:
         self._require(caller, Permission.READ, workspace)
@@ -81,6 +97,7 @@ class Sharing:
         self._people.grant(grant)
         self._note(caller, Action.SHARE, workspace, f"{kind} {subject} is {role}")
         self._open(caller, access)
+        self._tell(caller, Action.SHARE, workspace, subject, role)
         return grant
 
     def unshare(self, caller: Caller, workspace: str, kind: SubjectKind, subject: str) -> bool:
@@ -89,18 +106,21 @@ class Sharing:
         taken = self._people.withdraw(workspace, kind, subject)
         if taken:
             self._note(caller, Action.UNSHARE, workspace, f"{kind} {subject}")
+            self._tell(caller, Action.UNSHARE, workspace, subject)
         return taken
 
     def set_mode(self, caller: Caller, workspace: str, mode: AccessMode) -> None:
         self._require(caller, Permission.ADMIN, workspace)
         self._people.set_mode(workspace, mode)
         self._note(caller, Action.MODE, workspace, str(mode))
+        self._tell(caller, Action.MODE, workspace)
 
     def leave(self, caller: Caller, workspace: str) -> bool:
         """False: there was no grant by name; one that a team has stays the team's."""
         left = self._people.withdraw(workspace, SubjectKind.USER, caller.principal.name)
         if left:
             self._note(caller, Action.LEAVE, workspace)
+            self._tell(caller, Action.LEAVE, workspace, caller.principal.name)
         return left
 
     def transfer(self, caller: Caller, workspace: str, to: str) -> None:
@@ -111,6 +131,7 @@ class Sharing:
             self._refuse(caller, workspace, "only its owner transfers it")
         self._people.transfer(workspace, to, Role.ADMIN, self._clock.now())
         self._note(caller, Action.TRANSFER, workspace, f"from {access.owner} to {to}")
+        self._tell(caller, Action.TRANSFER, workspace, to, Role.OWNER)
 
     # -- invitations -------------------------------------------------------------------------------------------
 
@@ -147,6 +168,7 @@ class Sharing:
         """Become a member by the secret of an invitation. `UnknownInvitation`, whatever is wrong with it."""
         grant = self._people.accept(secret.digest(text), caller.principal.name, self._clock.now())
         self._note(caller, Action.JOIN, grant.workspace, f"is {grant.role}")
+        self._tell(caller, Action.JOIN, grant.workspace, caller.principal.name, grant.role)
         return grant
 
     def _open(self, caller: Caller, access: Access) -> None:
@@ -180,3 +202,11 @@ class Sharing:
 
     def _note(self, caller: Caller, action: Action, target: str, reason: str = "") -> None:
         self._audit.write(Entry(caller.principal.name, action, target, reason=reason, origin=caller.origin))
+
+    def _tell(
+        self, caller: Caller, action: Action, workspace: str, subject: str = "", role: Role | None = None
+    ) -> None:
+        with contextlib.suppress(UnknownWorkspace):  # deleted meanwhile
+            owner = self._guard.access(workspace).owner
+            for listener in self.listeners:
+                listener(PeopleChange(workspace, owner, action, caller.principal.name, subject, role))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..access.sharing import PeopleChange
 from ..model.clock import Clock
 from ..model.record import WorkspaceRecord
 from ..workspaces.registry import Change
@@ -67,6 +68,24 @@ class Announcer:
             return event.model_dump_json()
 
         self.hub.publish(record.id, record.owner, write)
+
+    def people(self, change: PeopleChange) -> None:
+        """A listener of sharing."""
+        now = shown.time(self._clock.now())
+
+        def write(id: str) -> str:
+            event = event_wire.PeopleEvent(
+                id=id,
+                time=now,
+                workspace_id=change.workspace,
+                action=str(change.action),
+                actor=change.actor,
+                subject=change.subject,
+                role=change.role,
+            )
+            return event.model_dump_json()
+
+        self.hub.publish(change.workspace, change.owner, write)
 
     def executing(self, record: WorkspaceRecord, message: Mapping[str, Any]) -> None:
         """One of `execution.OnMessage`."""

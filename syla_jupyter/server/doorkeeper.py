@@ -79,6 +79,7 @@ class Doorkeeper:
     hub_owner : whose server it is where JupyterHub says who asks; empty elsewhere.
     find_session : coroutine function, by id; gives Jupyter's model, or raises `HTTPError`.
     holds : whether what proved who a user is still does; may block.
+    own : of a gate that says so, has a handler serve what belongs to the user of that name; `HTTPError`.
     """
 
     def __init__(
@@ -92,11 +93,12 @@ class Doorkeeper:
         open_routes: Sequence[str] = (),
         hub_owner: str = "",
         holds: Callable[[Any], bool] = lambda user: True,
+        own: Callable[[web.RequestHandler, str], None] | None = None,
     ) -> None:
         self._gates, self._naming, self._guard, self._find_session = gates, naming, guard, find_session
         base = re.escape(base_url.rstrip("/"))
         self._open = [re.compile(f"{base}{pattern}") for pattern in open_routes]
-        self._hub_owner, self._holds = hub_owner, holds
+        self._hub_owner, self._holds, self._own = hub_owner, holds, own
         self.sockets = OpenSockets(version=guard.version, holds=self._still_known, again=self._again)
 
     def _principal(self, user: Any) -> Principal | None:
@@ -164,6 +166,14 @@ class Doorkeeper:
 
     def _still_known(self, passed: Passed) -> bool:
         return passed.asked is not None and self._holds(passed.asked.user)
+
+    def give_own(self, handler: web.RequestHandler, passed: Passed) -> None:
+        """What everybody else than the owner has of his own is put in the place of the owner's."""
+        if passed.gate is None or not passed.gate.own or passed.lasting or passed.principal is None:
+            return
+        if self._own is None:
+            raise web.HTTPError(403, DENIED)
+        self._own(handler, passed.principal.name)
 
     def may_list(self, principal: Principal, listing: str, row: Any) -> bool:
         """Whether a row of a list is for somebody's eyes."""
@@ -244,6 +254,7 @@ class GuardedHandler:
     async def prepare(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             self._passed = await self._keeper.ask(self, self._kept)
+            self._keeper.give_own(self, self._passed)
         except web.HTTPError as exc:
             if not hasattr(self, "postpone"):
                 raise
@@ -274,10 +285,13 @@ class GuardedHandler:
 class GuardedSocket(GuardedHandler):
     """A websocket: open for as long as who opened it may have it."""
 
+    _loud = True
+
     def open(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self._passed is not None and self._passed.asked is not None:
             self._keeper.sockets.add(self)
-        return super().open(*args, **kwargs)  # type: ignore[misc]
+        self._loud = _is_loud(self._passed)
+        return super().open(*args, **kwargs) if self._loud else None  # type: ignore[misc]
 
     def on_message(self: Any, message: Any) -> Any:
         """What a client sends that was refused meanwhile, and does not go, is not heard."""
@@ -293,11 +307,21 @@ class GuardedSocket(GuardedHandler):
 
     def decided(self: Any, passed: Passed | None) -> None:
         """As things are now; None: he may not have it any more."""
+        if passed is not None and _is_loud(passed) != self._loud:
+            passed = None  # its page opens another one
         self._passed = passed
         if passed is None:
             self.close(NOT_ALLOWED, DENIED)
             if (stream := getattr(self.ws_connection, "stream", None)) is not None:  # whether it answers or not
                 asyncio.get_running_loop().call_later(CLOSE_SECONDS, stream.close)
+        elif hasattr(self, "people_changed"):
+            self.people_changed()
+
+
+def _is_loud(passed: Passed | None) -> bool:
+    if passed is None or passed.gate is None or not passed.gate.quiet:
+        return True
+    return passed.principal is not None and passed.principal.admin
 
 
 def put_in_force(web_app: web.Application, keeper: Doorkeeper) -> None:

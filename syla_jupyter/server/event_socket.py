@@ -20,7 +20,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from ..model.errors import SylaError
 from ..model.people import Permission
-from . import errors, event_wire, wire
+from . import errors, event_wire, shown, wire
 from .endpoint import JsonErrors, caller_of, in_pool, parsed_query
 from .events import Listener, Published
 from .handlers import Services, find
@@ -78,6 +78,12 @@ class EventSocket(JsonErrors, WebSocketMixin, WebSocketHandler, JupyterHandler):
 
     def on_message(self, message: Any) -> None:
         """Nothing is expected."""
+
+    def people_changed(self) -> None:
+        """Called by the doorkeeper when what somebody else than the owner may do was decided anew."""
+        line = event_wire.PeopleEvent(time=shown.time(self._services.application.clock.now())).model_dump_json()
+        with contextlib.suppress(WebSocketClosedError):
+            self.write_message(line)
 
     def on_close(self) -> None:
         if self._listener is not None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from ..model.people import Role
 from .wire import Snapshot, Wire, Workspace
 
 WarningKind = Literal["policy", "disk", "memory", "kernel"]
@@ -71,4 +72,18 @@ class ExecutionEvent(Wire):
     omitted: bool = Field(default=False, description="It was too large for an event.")
 
 
-Event = HelloEvent | ChangeEvent | WarningEvent | SnapshotEvent | ExecutionEvent
+class PeopleEvent(Wire):
+    """Who may do what has changed. Without an id it says no more than that something has, perhaps of another process:
+    whoever has lost a workspace hears nothing of it any more, but this."""
+
+    event: Literal["people"] = "people"
+    id: str | None = None
+    time: datetime
+    workspace_id: str | None = None
+    action: str | None = Field(default=None, description="As in the audit log: `workspace.join` and the like.")
+    actor: str | None = None
+    subject: str | None = Field(default=None, description="User or team that it is about; empty: all.")
+    role: Role | None = Field(default=None, description="That the subject has now.")
+
+
+Event = HelloEvent | ChangeEvent | WarningEvent | SnapshotEvent | PeopleEvent | ExecutionEvent

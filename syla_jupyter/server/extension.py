@@ -43,6 +43,7 @@ from .kernel import WorkspaceKernel
 from .kernels import Survival, WorkspaceKernelManager
 from .kernelspecs import PROVISIONER, WorkspaceKernelSpecManager
 from .naming import NOWHERE, Naming
+from .own_pages import OwnPages, without_builds
 from .records import claim
 from .rest import Rest
 from .screened import ScreenedWebsocketConnection
@@ -184,10 +185,11 @@ class SylaExtension(ExtensionApp):
             open_routes=self.open_routes,
             hub_owner=application.environ.get("JUPYTERHUB_USER", "") if of_hub(server.identity_provider) else "",
             holds=partial(holds, access.identities),
+            own=OwnPages(application.settings.data_dir / "pages").give,
         )
         put_in_force(server.web_app, keeper)
         settings = server.web_app.settings
-        settings["page_config_hook"] = without_token(settings.get("page_config_hook"))
+        settings["page_config_hook"] = without_builds(without_token(settings.get("page_config_hook")))
         if why := out_of_force_doorkeeper(server.web_app):
             raise RuntimeError(why)
 

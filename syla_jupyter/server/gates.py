@@ -72,6 +72,10 @@ class Gate:
     """Who may do less passes too, and the handler lets him do less."""
     checks_login: bool = False
     """The handler finds out itself whether it answers nobody in particular."""
+    own: bool = False
+    """The server has one of it, which is its owner's; everybody else gets one of his own (`own_pages`)."""
+    quiet: bool = False
+    """A websocket on which only admins hear something: to others it is open, so that their pages do not try again."""
 
 
 def _asks(permission: Permission, *sources: Source) -> tuple[Ask, ...]:
@@ -136,7 +140,7 @@ JUPYTER: Sequence[Gate] = (
     Gate("CSPReportHandler", r"/api/security/csp-report", {"POST": U}),
     Gate("ShutdownHandler", r"/api/shutdown", {"POST": H}),
     Gate("EventHandler", r"/api/events", {"POST": H}),
-    Gate("SubscribeWebsocket", r"/api/events/subscribe", {"GET": H}),  # it tells of everybody's files
+    Gate("SubscribeWebsocket", r"/api/events/subscribe", {"GET": U}, quiet=True),  # it tells of everybody's files
     Gate("PrometheusMetricsHandler", r"/metrics", {"GET": H}, checks_login=True),
     Gate("LoginFormHandler", r"/login", {"GET": P, "POST": P}),
     Gate("LogoutHandler", r"/logout", {"GET": P}),
@@ -148,20 +152,20 @@ JUPYTER: Sequence[Gate] = (
     Gate("FileFindHandler", r"/(robots\.txt)", _PUBLIC_FILE),
     Gate("FileFindHandler", r"/(favicon\.ico)", _PUBLIC_FILE),
     Gate("PublicStaticFileHandler", r"/(robots\.txt|favicon\.ico)", _PUBLIC_FILE),
-    # JupyterLab. Its settings and window layouts are one for all users of a server, so an admin's.
+    # JupyterLab
     Gate("LabHandler", r"/(?P<mode>lab|doc)(?P<workspace>/workspaces/[a-zA-Z0-9\-\_]+)?(?P<tree>/tree/.*)?",
          {"GET": U}),
     Gate("NotFoundHandler", r"/lab/.*", {"GET": U}),
     Gate("FileFindHandler", r"/lab/extensions/(.*)", _PUBLIC_FILE),
     Gate("ThemesHandler", r"/lab/api/themes/(.*)", _PUBLIC_FILE),
-    Gate("SettingsHandler", r"/lab/api/settings/?", {"GET": U, "PUT": H}),
-    Gate("SettingsHandler", r"/lab/api/settings/(?P<schema_name>.+)", {"GET": U, "PUT": H}),
+    Gate("SettingsHandler", r"/lab/api/settings/?", {"GET": U, "PUT": H}, own=True),
+    Gate("SettingsHandler", r"/lab/api/settings/(?P<schema_name>.+)", {"GET": U, "PUT": U}, own=True),
     Gate("TranslationsHandler", r"/lab/api/translations/?", {"GET": U}),
     Gate("TranslationsHandler", r"/lab/api/translations/(?P<locale>.*)", {"GET": U}),
     Gate("ListingsHandler", r"/lab/api/listings/(.*)", {"GET": U}),
     Gate("LicensesHandler", r"/lab/api/licenses/(.*)", {"GET": U}),
-    Gate("WorkspacesHandler", r"/lab/api/workspaces/?", _HOST_ALL),
-    Gate("WorkspacesHandler", r"/lab/api/workspaces/(?P<space_name>.+)", _HOST_ALL),
+    Gate("WorkspacesHandler", r"/lab/api/workspaces/?", {"GET": U, "PUT": H, "DELETE": H}, own=True),
+    Gate("WorkspacesHandler", r"/lab/api/workspaces/(?P<space_name>.+)", {"GET": U, "PUT": U, "DELETE": U}, own=True),
     Gate("BuildHandler", r"/lab/api/build", _HOST_ALL),
     Gate("ExtensionHandler", r"/lab/api/extensions", _HOST_ALL),
     Gate("PluginHandler", r"/lab/api/plugins", _HOST_ALL),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Rest:
-    """Listens to the registry from its construction on.
+    """Listens to the registry and to sharing from its construction on.
 
     Parameters
     ----------
@@ -40,6 +40,7 @@ class Rest:
         self._services = Services(application, root, base_url, self.announcer, self._executions, self._at_work)
         application.registry().listeners.append(self._changed)
         application.version_listeners.append(self.announcer.saved)
+        application.access().sharing.listeners.append(self.announcer.people)
 
     def handlers(self) -> list[tuple[str, type, dict[str, Any]]]:
         """For `ExtensionApp.handlers`; the last of them takes everything else below `/syla`."""

@@ -5,7 +5,6 @@ One server and one page for the journeys, in order; with `SYLA_SHOTS=directory` 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +13,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from ..browser import PANEL, ROOT, Tab, open_tab, running_browser
+from ..browser import PANEL, Tab, open_tab, running_browser
 from ..conftest import StartLab
 from ..installation import wait_until
 from ..lab import Lab
 from .rest_client import Client, warm_client
 
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 MANY = 500
 LONG = "a-workspace-with-a-very-long-name-that-does-not-fit-anywhere-xx"
 HEBREW = "מרחב-עבודה"
@@ -114,6 +112,7 @@ def test_out_of_memory(tab: Tab, client: Client) -> None:
         return found["memory_bytes"], found["cpus"]
 
     wait_until(lambda: limits() == (1 << 30, 2.0), 20, "the other limits")
+    tab.kernel_ready()  # and says so, before anything is run
 
 
 def test_archive_recover_delete(tab: Tab, client: Client) -> None:
@@ -267,7 +266,7 @@ def test_the_server_is_restarted(tab: Tab, lab_server: Lab, start_lab: StartLab)
     tab.shot("stopped")
     again = start_lab(again=lab_server)
     expect(tab.panel.locator(".syla-Notice")).to_have_count(0, timeout=60_000)
-    tab.kernel_is("(Idle|Unknown)")  # connected
+    tab.kernel_ready()
     expect(tab.run("y + 1")).to_have_text("8", timeout=30_000)
     tab.kernel_ready()
     Client(again).ok("POST", "workspaces", {"name": "afterwards"})
@@ -315,9 +314,9 @@ def test_accessibility(tab: Tab, dark: bool) -> None:
     tab.command("syla:snapshots", workspace=Client(tab.lab).ok("GET", "workspaces/workspace-1")["id"])
     expect(tab.page.locator(".syla-Version").first).to_be_visible()
     tab.shot("versions-dark" if dark else "versions-light")
-    assert findings(tab, PANEL, ".syla-Versions", "#syla-variables-panel") == []
+    assert tab.findings(PANEL, ".syla-Versions", "#syla-variables-panel") == []
     tab.close_tab("Snapshots: ")
-    assert findings(tab, ".syla-StateItem") == []
+    assert tab.findings(".syla-StateItem") == []
     tab.shot("dark" if dark else "light")
 
 
@@ -338,11 +337,3 @@ def test_narrow_and_wide(tab: Tab) -> None:
         tab.close_tab("Snapshots: ")
     tab.panel.get_by_label("Filter workspaces").fill("")
     expect(tab.panel.locator(".syla-Row").first.locator(".syla-Badge")).to_have_text(re.compile("."))
-
-
-def findings(tab: Tab, *selectors: str) -> list[Any]:
-    """Of axe: rule, weight, and the first elements of each."""
-    tab.page.evaluate(AXE.read_text())
-    include = json.dumps({"include": [[selector] for selector in selectors]})
-    found = tab.page.evaluate(f"axe.run({include}, {{resultTypes: ['violations']}})")
-    return [(v["id"], v["impact"], [n["html"] for n in v["nodes"]][:3]) for v in found["violations"]]

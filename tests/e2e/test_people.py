@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
 from .school import API, PEOPLE, School
+
+THEMES = "@jupyterlab/apputils-extension:themes"
 
 MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/api/contents/workspaces/class/a.txt"): (200, 200, 200, 200, 403, 403),
@@ -17,7 +21,12 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/api/status"): (200, 403, 403, 403, 403, 403),
     ("GET", "/lab"): (200, 200, 200, 200, 200, 302),
     ("GET", "/lab/api/settings"): (200, 200, 200, 200, 200, 403),
-    ("GET", "/lab/api/workspaces"): (200, 403, 403, 403, 403, 403),
+    ("GET", "/lab/api/settings/@jupyterlab/apputils-extension:themes"): (200, 200, 200, 200, 200, 403),
+    ("GET", "/lab/api/settings/..%2F..%2Flabconfig:page_config"): (-1, 404, 404, 404, 404, 403),
+    ("GET", "/lab/api/settings/%2Fetc%2Fdocker:daemon"): (-1, 404, 404, 404, 404, 403),
+    ("PUT", "/lab/api/settings/..%2F..%2Fx:y"): (-1, 404, 404, 404, 404, 403),
+    ("GET", "/lab/api/workspaces"): (200, 200, 200, 200, 200, 403),
+    ("PUT", "/lab/api/workspaces"): (-1, 403, 403, 403, 403, 403),
     ("POST", "/lab/api/build"): (-1, 403, 403, 403, 403, 403),
     ("POST", "/api/events"): (-1, 403, 403, 403, 403, 403),
     ("GET", f"{API}/healthz"): (200, 200, 200, 200, 200, 200),
@@ -81,6 +90,84 @@ async def test_kernels_by_role(school: School) -> None:
     assert await school.status("eve", "GET", f"/api/kernels/{kernel}") == 403
     await school.made("owner", "DELETE", f"/api/sessions/{made['id']}")
     assert len(await school.made("owner", "GET", "/api/kernels")) == 0
+
+
+async def test_settings_and_layouts_are_ones_own(school: School) -> None:
+    """Everybody has a set of both; nobody sees or changes another's, or the owner's, or fills the disk."""
+    settings, layout = f"/lab/api/settings/{THEMES}", "/lab/api/workspaces/default"
+    for who in ("owner", "vic"):
+        await school.made(who, "PUT", settings, {"raw": json.dumps({"theme": f"of {who}"})})
+        await school.made(who, "PUT", layout, {"data": {"of": who}, "metadata": {"id": "default"}})
+
+    async def seen(who: str) -> tuple[str, Any, int]:
+        theme = (await school.made(who, "GET", settings))["settings"].get("theme", "")
+        rows = (await school.made(who, "GET", "/lab/api/workspaces"))["workspaces"]["values"]
+        return theme, (await school.made(who, "GET", layout))["data"].get("of", ""), len(rows)
+
+    assert await seen("owner") == ("of owner", "owner", 1)
+    assert await seen("vic") == ("of vic", "vic", 1)
+    assert await seen("sam") == ("", "", 0)
+    found = await school.made("vic", "GET", "/lab/api/settings/@jupyterlab/apputils-extension:notification")
+    assert found["schema"]["properties"]["checkForUpdates"]["default"] is False
+    assert await school.status("vic", "PUT", settings, {"raw": json.dumps({"theme": "x" * (1 << 16)})}) == 413
+    large = {"data": "x" * (1 << 20), "metadata": {"id": "default"}}
+    assert await school.status("vic", "PUT", layout, large) == 413
+    assert await school.status("vic", "DELETE", layout) == 204
+    assert await seen("owner") == ("of owner", "owner", 1)
+    pages = {who: (await school.ask(who, "GET", "/lab")).body.decode() for who in ("owner", "vic")}
+    assert ['"buildAvailable": true' in pages[who] for who in ("owner", "vic")] == [True, False]
+
+
+async def test_jupyters_own_events_are_for_admins(school: School) -> None:
+    """They tell of everybody's files; the page of somebody else has a websocket on which it hears nothing."""
+    path = "/api/events/subscribe"
+    loud, quiet = await school.connected("owner", path), await school.connected("vic", path)
+    try:
+        await school.made(
+            "owner", "PUT", "/api/contents/workspaces/class/b.txt", {"type": "file", "format": "text", "content": ""}
+        )
+        assert await asyncio.wait_for(loud.read_message(), 30)
+        # What vic is told would have been sent by then: in the same turn of the loop.
+        await school.made("owner", "PATCH", f"{API}/users/vic", {"admin": True})
+        assert await asyncio.wait_for(quiet.read_message(), 30) is None  # closed, with nothing before
+    finally:
+        await school.made("owner", "PATCH", f"{API}/users/vic", {"admin": False})
+        loud.close()
+
+
+async def test_changes_of_people_are_told_to_members(school: School) -> None:
+    """With what was done to whoever may see the workspace then; who is out hears that something has changed, no more."""
+    heard: dict[str, list[Any]] = {who: [] for who in ("owner", "vic", "sam")}
+    sockets = {who: await school.connected(who, f"{API}/events") for who in heard}
+
+    async def until(who: str, wanted: dict[str, Any]) -> None:
+        while not any(wanted.items() <= event.items() for event in heard[who]):
+            line = await asyncio.wait_for(sockets[who].read_message(), 30)
+            assert line is not None
+            heard[who].append(json.loads(line))
+
+    try:
+        for who in heard:
+            await until(who, {"event": "hello"})
+        await school.take_roles({"sam": "editor"})
+        shared = {"event": "people", "action": "workspace.share", "subject": "sam", "role": "editor"}
+        for who in heard:
+            await until(who, shared)
+        heard["sam"].clear()
+        await school.take_roles({"sam": ""})
+        out = {"event": "people", "action": "workspace.unshare", "subject": "sam", "role": None}
+        for who in ("owner", "vic"):
+            await until(who, out)
+        await until("sam", {"event": "people", "id": None})
+        await school.take_roles({"vic": "runner"})
+        await until("vic", {"subject": "vic", "role": "runner"})
+        sockets["sam"].close()
+        while (line := await asyncio.wait_for(sockets["sam"].read_message(), 30)) is not None:
+            heard["sam"].append(json.loads(line))
+        assert {event.get("workspace_id") for event in heard["sam"]} == {None}
+    finally:
+        for socket in sockets.values():
+            socket.close()
 
 
 async def test_an_invitation_and_a_workspace_of_ones_own(school: School) -> None:

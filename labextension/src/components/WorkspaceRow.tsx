@@ -11,12 +11,15 @@ import { IWorkspace } from '../api';
 import { CommandIDs, ROW_COMMANDS } from '../commands';
 import { deadline, size, stateName } from '../format';
 import { IUsage } from '../model';
+import { may, Role } from '../people';
 import { Meter } from './Meter';
 
 export interface IRowProps {
   workspace: IWorkspace;
   usage: IUsage | undefined;
   current: boolean;
+  /** This person's there. */
+  role: Role;
   /** From 1, in a list of `count`. */
   position: number;
   count: number;
@@ -28,10 +31,15 @@ export interface IRowProps {
 export function WorkspaceRow(props: IRowProps): JSX.Element {
   const { workspace, trans } = props;
   const title = `syla-title-${workspace.id}`;
+  const whose =
+    props.role === 'owner'
+      ? []
+      : [trans.__('%1 of %2', props.role, workspace.owner)];
   const kind = [
+    ...whose,
     workspace.is_default ? trans.__('default') : workspace.type,
     workspace.template,
-    workspace.owner
+    ...(whose.length ? [] : [workspace.owner])
   ].join(' · ');
   return (
     <li
@@ -114,7 +122,7 @@ function Deadline(props: IRowProps): JSX.Element {
       <span title={text}>
         <bdi>{text}</bdi>
       </span>
-      {when && (
+      {when && may(props.role, 'execute') && (
         <Button
           minimal
           small

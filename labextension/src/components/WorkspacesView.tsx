@@ -94,6 +94,7 @@ function View({ model, commands, trans }: IProps): JSX.Element {
               workspace={workspace}
               usage={model.usage(workspace.id)}
               current={workspace.id === current}
+              role={model.role(workspace)}
               position={index + 1}
               count={rows.length}
               nowMs={nowMs}

@@ -1,15 +1,24 @@
 /**
  * Notebooks whose kernel has ended with its workspace: each gets a new one, with its variables, when the workspace runs
  * again. JupyterLab does not do that: it restarts nothing that it knows to be dead.
+ *
+ * And notebooks whose kernel's state is not known: after a restart of kernel or server JupyterLab asks what kernel it
+ * is, and does not count what that says of its state. So one line of its history is asked for, which wakes no workspace
+ * that is suspended: it is answered when somebody has resumed it.
  */
 import {
   JupyterFrontEnd,
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
+import { ISessionContext } from '@jupyterlab/apputils';
 import { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
+import { Kernel } from '@jupyterlab/services';
 
 import { WorkspacesModel } from '../model';
 import { IWorkspaces } from '../tokens';
+
+const ASK_MIN_MS = 500;
+const ASK_MAX_MS = 32_000;
 
 export const kernels: JupyterFrontEndPlugin<void> = {
   id: 'syla-jupyter:kernels',
@@ -36,18 +45,59 @@ export const kernels: JupyterFrontEndPlugin<void> = {
           if (!workspace.execution) {
             ended.set(panel, kernel.id);
           }
+        } else if (!model.may(workspace, 'execute')) {
+          return;
         } else if (kernel.status === 'dead' && ended.get(panel) === kernel.id) {
           // One that died while its workspace ran may have died of itself: what then is a person's to say.
           ended.delete(panel);
           void start(panel, kernel.name);
         }
       });
+    const learning = new WeakSet<Kernel.IKernelConnection>();
+    const learn = (session: ISessionContext): void => {
+      const kernel = session.session?.kernel;
+      if (kernel && isUnknown(kernel) && !learning.has(kernel)) {
+        learning.add(kernel);
+        void askState(kernel).finally(() => learning.delete(kernel));
+      }
+    };
     model.changed.connect(look);
-    notebooks.widgetAdded.connect((_, panel) => {
-      panel.sessionContext.statusChanged.connect(look);
+    notebooks.widgetAdded.connect((_, { sessionContext }) => {
+      sessionContext.statusChanged.connect(look);
+      sessionContext.statusChanged.connect(learn);
+      sessionContext.connectionStatusChanged.connect(learn);
     });
   }
 };
+
+function isUnknown(kernel: Kernel.IKernelConnection): boolean {
+  return (
+    !kernel.isDisposed &&
+    kernel.connectionStatus === 'connected' &&
+    kernel.status === 'unknown'
+  );
+}
+
+/** Until it is known, or has not become so for a minute. */
+async function askState(kernel: Kernel.IKernelConnection): Promise<void> {
+  for (let wait = ASK_MIN_MS; wait <= ASK_MAX_MS; wait *= 2) {
+    await delay(wait);
+    if (!isUnknown(kernel)) {
+      return;
+    }
+    const answer = kernel.requestHistory({
+      hist_access_type: 'tail',
+      n: 1,
+      output: false,
+      raw: true
+    });
+    await Promise.race([answer.catch(() => undefined), delay(wait)]);
+  }
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms));
+}
 
 async function start(panel: NotebookPanel, name: string): Promise<void> {
   try {

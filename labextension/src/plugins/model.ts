@@ -12,7 +12,17 @@ export const model: JupyterFrontEndPlugin<WorkspacesModel> = {
   autoStart: true,
   provides: IWorkspaces,
   activate: app => {
-    const settings = app.serviceManager.serverSettings;
-    return new WorkspacesModel(new Api(settings), new EventStream(settings));
+    const { serverSettings, user } = app.serviceManager;
+    const found = new WorkspacesModel(
+      new Api(serverSettings),
+      new EventStream(serverSettings)
+    );
+    user.ready.then(
+      () => {
+        found.me = user.identity?.username ?? '';
+      },
+      reason => console.error('syla-jupyter: no name', reason)
+    );
+    return found;
   }
 };

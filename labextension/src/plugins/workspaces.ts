@@ -24,6 +24,8 @@ import { addCommands, CommandIDs, ROW_COMMANDS } from '../commands';
 import { WorkspacesView } from '../components/WorkspacesView';
 import { workspacesIcon } from '../icons';
 import { WorkspacesModel } from '../model';
+import { secretIn } from '../people';
+import { addShareCommands } from '../shareCommands';
 import { IWorkspaces, PANEL_ID, PLUGIN_ID } from '../tokens';
 import { addVersionCommands } from '../versionCommands';
 
@@ -60,6 +62,8 @@ export const workspaces: JupyterFrontEndPlugin<void> = {
     const context = { app, model, trans, browsers, extendSeconds };
     addCommands(context);
     addVersionCommands(context);
+    addShareCommands(context);
+    followInvitations(app);
     // Buttons and menus take from the commands what is possible: tell them when that may have changed.
     model.changed.connect(() => app.commands.notifyCommandChanged());
 
@@ -92,6 +96,8 @@ export const workspaces: JupyterFrontEndPlugin<void> = {
       CommandIDs.take,
       CommandIDs.clone,
       CommandIDs.exportFile,
+      CommandIDs.join,
+      CommandIDs.leave,
       ...ROW_COMMANDS
     ];
     offered.forEach(command => palette?.addItem({ command, category }));
@@ -116,4 +122,20 @@ function makePanel(
     new WorkspacesView({ model, commands: app.commands, trans })
   );
   return panel;
+}
+
+/** Whoever opens an invitation's link joins; the secret does not stay in the address. */
+function followInvitations(app: JupyterFrontEnd): void {
+  const look = (): void => {
+    const { hash, pathname, search } = window.location;
+    const secret = secretIn(hash);
+    if (secret) {
+      window.history.replaceState(window.history.state, '', pathname + search);
+      void app.restored.then(() =>
+        app.commands.execute(CommandIDs.join, { secret })
+      );
+    }
+  };
+  window.addEventListener('hashchange', look);
+  look();
 }
