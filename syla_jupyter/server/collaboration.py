@@ -34,6 +34,7 @@ KNOWN = {
 STOP_SECONDS = 8.0
 FLUSH_SECONDS = 5.0
 log = logging.getLogger("syla.server")
+PAGE_PARTS = ("@jupyter/collaboration-extension", "@jupyter/docprovider-extension")
 SECTION, SWITCH = "YDocExtension", "disable_rtc"
 
 
@@ -208,6 +209,18 @@ class Collaboration:
             log.warning("not every open document is saved; their history has what is missing")
             flushing.cancel()
         await asyncio.sleep(0)
+
+
+def without_page_part(hook: Any) -> Any:
+    """A `page_config_hook` for a server where it is off: JupyterLab is as it is where nothing of it is installed."""
+
+    def left_out(handler: Any, page_config: dict[str, Any]) -> dict[str, Any]:
+        if hook is not None:
+            page_config = hook(handler, page_config)
+        parts = [one for one in page_config.get("federated_extensions", ()) if one.get("name") not in PAGE_PARTS]
+        return {**page_config, "federated_extensions": parts, "disableRTC": True}
+
+    return left_out
 
 
 @functools.cache

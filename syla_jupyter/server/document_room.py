@@ -30,6 +30,7 @@ from .documents import Fate, Synced, SyncedStates, conflict_path, digest_of, fat
 
 RETRY_MAX_SECONDS = 8.0
 STOP_SECONDS = 10.0
+KEEP_UP_SECONDS = 1.0
 CONFLICTS_MAX = 100
 NOT_AN_UPDATE = 1007  # "invalid payload", RFC 6455
 
@@ -91,6 +92,11 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
         self._workspace = self._key = self._opened_path = ""
         self._abandoned = False
         self._synced = Synced()
+        self._made = self._kept = 0
+        """Updates, since the room is open; and how many of them are in the history."""
+        self._kept_more = asyncio.Event()
+        self._write: Any = None
+        """The history's own, before they are counted."""
         super().__init__(*args, **kwargs)
 
     @property
@@ -116,6 +122,8 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
             finally:
                 self._taking = False
             self.ready = True
+        await self.ydoc_observed.wait()
+        self._count_updates()
         self._emit(LogLevel.INFO, "initialize", "Room initialized")
         if self.unsaved:
             self._save_soon()
@@ -146,8 +154,7 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
         if not kept:
             await self._remember(Synced(known=file))
             await self._apply_deterministic_source_content(content)
-            if self.ystore is not None:
-                await self.ystore.encode_state_as_update(self.ydoc)
+            await self._keep_all()
             return
         mine = self._document.get()
         fate = fate_of(file, digest_of(mine), await asyncio.to_thread(self.documents.states.get, self._key))
@@ -159,8 +166,7 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
             await self._keep_beside(mine)
         if fate is not Fate.SAME:
             self._document.set(content)
-            if self.ystore is not None:
-                await self.ystore.encode_state_as_update(self.ydoc)
+            await self._keep_all()
         await self._remember(Synced(known=file))
 
     def _digest_read(self, content: Any) -> str:
@@ -172,6 +178,44 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
     async def _remember(self, synced: Synced) -> None:
         self._synced = synced
         await asyncio.to_thread(self.documents.states.put, self._key, synced)
+
+    # -- kept in the history ---------------------------------------------------------------------------------------
+
+    def _count_updates(self) -> None:
+        if self.ystore is None:
+            return
+        write = self.ystore.write
+
+        async def counted(update: bytes) -> None:
+            await write(update)
+            self._kept += 1
+            self._kept_more.set()
+
+        def made(event: Any) -> None:
+            self._made += 1
+
+        self._write, self.ystore.write = write, counted
+        self._counting = self.ydoc.observe(made)
+
+    async def _keep_all(self) -> None:
+        """In one piece, whatever is in the history already."""
+        if self.ystore is not None:
+            await (self._write or self.ystore.write)(self.ydoc.get_update())
+
+    async def keep_up(self) -> None:
+        """All that was heard until now is in the history. That must not be behind the file either: it would be taken
+        for ahead of it when it is opened again."""
+        if self.ystore is None:
+            return
+        made = self._made
+        try:
+            async with asyncio.timeout(KEEP_UP_SECONDS):
+                while self._kept < made:
+                    self._kept_more.clear()
+                    await self._kept_more.wait()
+        except TimeoutError:
+            await self._keep_all()
+            self._kept = max(self._kept, made)
 
     # -- saved -----------------------------------------------------------------------------------------------------
 
@@ -214,6 +258,7 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
             revision, content = self._revision, self._document.get()
             said = digest_of(content)
             if said != self._synced.known:
+                await self.keep_up()
                 await self._remember(Synced(self._synced.known, said))
                 try:
                     model = {"format": self._file_format, "type": self._file_type, "content": content}
@@ -292,8 +337,7 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
             self.log.warning("%s: its workspace is gone; what was not saved is dropped", self._room_id)
         else:
             await self._find_place()
-            if self.ystore is not None:
-                await self.ystore.encode_state_as_update(self.ydoc)
+            await self._keep_all()
             await self._remember(self._synced)
         return self._abandoned
 

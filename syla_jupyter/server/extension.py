@@ -213,6 +213,8 @@ class SylaExtension(ExtensionApp):
         put_in_force(server.web_app, keeper, self._guard_rooms(application, naming))
         settings = server.web_app.settings
         settings["page_config_hook"] = without_token(settings.get("page_config_hook"))
+        if collaboration.is_installed(server) and not (self._collaboration and self._collaboration.is_on):
+            settings["page_config_hook"] = collaboration.without_page_part(settings["page_config_hook"])
         if why := out_of_force_doorkeeper(server.web_app):
             raise RuntimeError(why)
 
@@ -220,8 +222,6 @@ class SylaExtension(ExtensionApp):
         """What handlers of rooms get in front."""
         server = self._server
         if not self._collaborates:
-            if collaboration.is_installed(server):
-                server.web_app.settings.setdefault("page_config_data", {})["disableRTC"] = True
             return {}
         directory = application.settings.data_dir / "collaboration"
         self._collaboration = Collaboration(server, directory, naming.at, application.clock)

@@ -32,6 +32,7 @@ SETTING = "syla_rooms"
 READERS_MESSAGE_MAX = 1 << 20  # bytes: what somebody has, and who he is
 WRITERS_MESSAGE_MAX = 128 << 20  # bytes: a notebook with its outputs
 TOLD_SECONDS = 30.0
+ANSWER = b"\x00\x01"  # of the server, to "what I have"
 HANDSHAKE = ("Sec-Websocket-Key", "Sec-Websocket-Version")
 COME_AGAIN = 1012  # "service restart": pages connect again by themselves, and say all that they have
 SHOWN_ELSEWHERE = ("user", "current")
@@ -170,6 +171,8 @@ class RoomSocket:
             return  # it is being closed
         if self._room_id == GLOBAL and not passed.principal.admin and kind_of(message) is Kind.AWARENESS:
             message = self._readable(passed.principal, presences(message))
+        if message[:2] == ANSWER and document_of(self._room_id) is not None:
+            await self.room.keep_up()  # so that a page knows from the answer that what it said before is kept
         await super().send(message)  # type: ignore[misc]
 
     def _readable(self: Any, principal: Principal, rows: list[Presence]) -> bytes:

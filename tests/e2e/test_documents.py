@@ -159,7 +159,9 @@ async def test_a_server_that_ends_has_lost_nothing(start_lab: StartLab) -> None:
     or not, and on disk soon after; when it was asked to, on disk at once."""
     lab = start_lab()
     school = await school_of(lab)
-    assert b'"disableRTC": true' in (await school.ask("owner", "GET", "/lab")).body, "nobody else was there"
+    alone = (await school.ask("owner", "GET", "/lab")).body
+    assert b'"disableRTC": true' in alone, "nobody else was there"
+    assert b"collaboration-extension" not in alone
     path = f"{FOLDER}/n.ipynb"
     at(school, "n.ipynb").write_text(notebook_of(["begin"]))
     expected = ["begin"]
@@ -178,7 +180,9 @@ async def test_a_server_that_ends_has_lost_nothing(start_lab: StartLab) -> None:
             editor.add_cell(f"t{turn}away", expected[-1])
         lab = start_lab(again=lab)
         school = School(lab, school.tokens)
-        assert b'"disableRTC": false' in (await school.ask("eve", "GET", "/lab")).body
+        several = (await school.ask("eve", "GET", "/lab")).body
+        assert b'"disableRTC": false' in several
+        assert b"collaboration-extension" in several
         async with page(school, "rob", path, "notebook") as reader:
             said = [str(cell["source"]) for cell in reader.cells]
             assert said == expected[:-1], "without the page that typed it"
