@@ -16,9 +16,10 @@ import asyncio
 import functools
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from inspect import isawaitable
+from types import MappingProxyType
 from typing import Any
 
 from jupyter_server.auth.authorizer import Authorizer
@@ -301,6 +302,11 @@ class GuardedSocket(GuardedHandler):
         self._keeper.sockets.discard(self)
         super().on_close()  # type: ignore[misc]
 
+    def ask_again(self: Any) -> None:
+        """Soon: what it is about is somewhere else now."""
+        if self._passed is not None and self._passed.asked is not None:
+            self._keeper.sockets.add(self)
+
     @property
     def passed(self) -> Passed | None:
         return self._passed
@@ -324,15 +330,23 @@ def _is_loud(passed: Passed | None) -> bool:
     return passed.principal is not None and passed.principal.admin
 
 
-def put_in_force(web_app: web.Application, keeper: Doorkeeper) -> None:
-    """From the next request on, whatever routes are added later."""
+def put_in_force(
+    web_app: web.Application, keeper: Doorkeeper, behind: Mapping[str, type] = MappingProxyType({})
+) -> None:
+    """From the next request on, whatever routes are added later.
+
+    Parameters
+    ----------
+    behind : class name -> what its handlers get in front besides, behind the doorkeeper.
+    """
     plain = web_app.get_handler_delegate
 
     @functools.cache
     def guarded(cls: type) -> type:
         members = {"_keeper": keeper, "_kept": cls, "__module__": cls.__module__, "__doc__": cls.__doc__}
         front = GuardedSocket if issubclass(cls, WebSocketHandler) else GuardedHandler
-        return type(cls.__name__, (front, cls), members)
+        between = (behind[cls.__name__],) if cls.__name__ in behind else ()
+        return type(cls.__name__, (front, *between, cls), members)
 
     def delegate(request: Any, target_class: type, *args: Any, **kwargs: Any) -> Any:
         return plain(request, guarded(target_class), *args, **kwargs)

@@ -14,6 +14,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Mapping
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,9 +31,11 @@ from ..model.record import State
 from ..workspaces.catalog import Catalog
 from ..workspaces.live import LiveWorkspace, container_path
 from ..workspaces.placement import kernel_environment
+from . import collaboration
 from .announcer import Announcer
 from .auth import Proofs, WorkspaceIdentityProvider, holds, of_hub, without_token
 from .auth import out_of_force as identity_out_of_force
+from .collaboration import Collaboration
 from .contents import WorkspaceContentsManager, out_of_force
 from .doorkeeper import Doorkeeper, WorkspaceAuthorizer, put_in_force
 from .doorkeeper import out_of_force as out_of_force_doorkeeper
@@ -46,6 +50,9 @@ from .naming import NOWHERE, Naming
 from .own_pages import OwnPages, without_builds
 from .records import claim
 from .rest import Rest
+from .room_socket import SETTING as ROOMS_SETTING
+from .room_socket import Rooms, RoomSocket, SessionOfFile, may_read
+from .rooms import Presences
 from .screened import ScreenedWebsocketConnection
 from .sessions import WorkspaceSessionManager
 from .terminal_handlers import ROUTES as TERMINAL_ROUTES
@@ -94,10 +101,27 @@ class SylaExtension(ExtensionApp):
             close_doors(self._server)
             self.config.ServerApp.kernel_spec_manager_class = WorkspaceKernelSpecManager
             self.config.KernelSpecManager.ensure_native_kernel = False
+        self._prepare_collaboration()
+
+    def _prepare_collaboration(self) -> None:
+        """Its own extension is linked before ours, and loaded before ours too."""
+        if not collaboration.is_installed(self._server):
+            return
+        config = deepcopy(self.config)
+        config.merge(self._server.config)
+        try:
+            application = app.shared(config)
+            directory, users = application.settings.data_dir / "collaboration", application.access().identities
+            self._collaborates = collaboration.prepare(self._server, directory, users.has_users)
+        except Exception as exc:
+            log.critical("Rooms of documents cannot be guarded, so the server stops: %s", exc)
+            raise SystemExit(1) from exc
 
     _terminals: WorkspaceTerminalManager | None = None
     _rest: Rest | None = None
     _housekeeping: Housekeeping | None = None
+    _collaborates = False
+    _collaboration: Collaboration | None = None
 
     def _local_allowed(self) -> bool:
         section: Any = self.config.get("SylaExtension", {})
@@ -176,9 +200,10 @@ class SylaExtension(ExtensionApp):
             attempts = Attempts(application.clock)
             server.identity_provider.keep(Proofs(access.identities, access.guard, access.audit, attempts, access.owner))
         assert self._rest is not None
+        naming = self._naming(application)
         keeper = Doorkeeper(
             gates=Gates([*JUPYTER, *self._rest.gates()], server.base_url),
-            naming=self._naming(application),
+            naming=naming,
             guard=access.guard,
             find_session=lambda id: server.session_manager.get_session(session_id=id),
             base_url=server.base_url,
@@ -187,11 +212,29 @@ class SylaExtension(ExtensionApp):
             holds=partial(holds, access.identities),
             own=OwnPages(application.settings.data_dir / "pages").give,
         )
-        put_in_force(server.web_app, keeper)
+        put_in_force(server.web_app, keeper, self._guard_rooms(application, naming))
         settings = server.web_app.settings
         settings["page_config_hook"] = without_builds(without_token(settings.get("page_config_hook")))
+        if collaboration.is_installed(server) and not (self._collaboration and self._collaboration.is_on):
+            settings["page_config_hook"] = collaboration.without_page_part(settings["page_config_hook"])
         if why := out_of_force_doorkeeper(server.web_app):
             raise RuntimeError(why)
+
+    def _guard_rooms(self, application: app.Application, naming: Naming) -> Mapping[str, type]:
+        """What handlers of rooms get in front."""
+        server = self._server
+        if not self._collaborates:
+            return {}
+        directory = application.settings.data_dir / "collaboration"
+        self._collaboration = Collaboration(server, directory, naming.at, application.clock)
+        rooms = Rooms(
+            Presences(), application.clock, may_read(application.access().guard, naming), collaboration.document_types()
+        )
+        server.web_app.settings[ROOMS_SETTING] = rooms
+        if why := self._collaboration.out_of_force(server):
+            raise RuntimeError(why)
+        self._collaboration.attend(application.registry(), server.io_loop.asyncio_loop)
+        return {"YDocWebSocketHandler": RoomSocket, "DocSessionHandler": SessionOfFile}
 
     def _naming(self, application: app.Application) -> Naming:
         server, root = self._server, Path(self._server.root_dir).resolve()
@@ -207,7 +250,16 @@ class SylaExtension(ExtensionApp):
             default_id=default_id,
             kernel_workspace=server.kernel_manager.workspace_of,
             terminal_directory=lambda name: self._terminals.directory(name) if self._terminals is not None else None,
+            file_path=lambda id: (
+                server.web_app.settings["file_id_manager"].get_path(id) if self._collaborates else None
+            ),
         )
+
+    def _file_path(self, file_id: str) -> str | None:
+        """None: there is no such file, or nobody has ids of files."""
+        manager = self._server.web_app.settings.get("file_id_manager") if self._collaborates else None
+        path: str | None = manager.get_path(file_id) if manager is not None else None
+        return path
 
     def _has_terminals(self) -> bool:
         return bool(self._server.terminals_enabled) and not self._local_allowed()
@@ -246,6 +298,8 @@ class SylaExtension(ExtensionApp):
         return self._terminals.terminals if self._terminals is not None else None
 
     async def stop_extension(self) -> None:
+        if self._collaboration is not None:
+            await self._collaboration.stop()
         if self._housekeeping is not None:
             await asyncio.to_thread(self._housekeeping.stop)
         if self._terminals is not None:

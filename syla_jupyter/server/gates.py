@@ -9,8 +9,9 @@ expected. For each method it says who may pass:
     asks     whoever has these permissions on these workspaces, all of them
 
 A route or a method that is not here is for admins. Some are open to more people than may have all of them: a kernel's
-websocket is anybody's who may read, and only who may execute as well sends something (`screened`); a file that somebody
-may not write says so, and JupyterLab shows it read-only.
+websocket is anybody's who may read, and only who may execute as well sends something (`screened`); of a document's only
+who may write as well changes it (`room_socket`); a file that somebody may not write says so, and JupyterLab shows it
+read-only.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Source(enum.Enum):
     TERMINAL = "the terminal in the address"
     BODY_CWD = "`cwd` in the body; without one, the root directory"
     WORKSPACE = "the workspace in the address"
+    ROOM = "the path of the document whose room is in the address; who is where (`rooms.GLOBAL`) is in no workspace"
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,15 @@ JUPYTER: Sequence[Gate] = (
     Gate("PluginHandler", r"/lab/api/plugins", _HOST_ALL),
     Gate("CheckForUpdateHandler", r"/lab/api/update", {"GET": H}),
     Gate("NewsHandler", r"/lab/api/news", {"GET": H}),
+    # Documents that several edit. Copies of them, and histories, stay in memory until the server ends: an admin's.
+    Gate("DocSessionHandler", r"/api/collaboration/session/(.*)", {"PUT": _asks(READ, S.PATH)}),
+    Gate("YDocWebSocketHandler", r"/api/collaboration/room/(.*)", {"GET": _asks(READ, S.ROOM)},
+         full=_asks(WRITE, S.ROOM)),
+    Gate("DocForkHandler", r"/api/collaboration/fork/(.*)", {"GET": H, "PUT": H, "DELETE": H}),
+    Gate("TimelineHandler", r"/api/collaboration/timeline/(.*)", {"GET": H}),
+    Gate("UndoRedoHandler", r"/api/collaboration/undo_redo/(.*)", {"PUT": H}),
+    Gate("FileIDHandler", r"/api/fileid/id", {"GET": H}),  # pages do without
+    Gate("FilePathHandler", r"/api/fileid/path", {"GET": H}),
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from ..workspaces.finding import find_for
 from ..workspaces.placement import WORKSPACES_DIR
 from . import paths
 from .gates import Source
+from .rooms import GLOBAL, document_of
 from .terminals import host_directory
 
 NOWHERE = ""
@@ -51,6 +52,8 @@ class Naming:
     """By kernel id."""
     terminal_directory: Callable[[str], Path | None]
     """By terminal name, the host directory where it was opened."""
+    file_path: Callable[[str], str | None] = lambda file_id: None
+    """By file id, the API path."""
 
     def workspaces(self, source: Source, request: Request) -> Iterable[str]:
         """Ids; each has to be asked for. Nothing named: nothing to ask, where the source is optional."""
@@ -74,6 +77,8 @@ class Naming:
             return self.of_session(request.session)
         if source is Source.TERMINAL:
             return [self.of_terminal(names.get("0", ""))]
+        if source is Source.ROOM:
+            return self.of_room(names.get("0", ""))
         if source is Source.BODY_CWD:
             return [self._of_directory(body.get("cwd") or "")]
         return [self.named(request.principal, names["workspace"])]
@@ -100,6 +105,12 @@ class Naming:
     def of_terminal(self, name: str) -> str:
         directory = self.terminal_directory(name)
         return NOWHERE if directory is None else self._of_host(directory)
+
+    def of_room(self, name: str) -> list[str]:
+        if name == GLOBAL:
+            return []
+        document = document_of(name)
+        return [NOWHERE if document is None else self.at(self.file_path(document.file_id))]
 
     def named(self, principal: Principal, name_or_id: str) -> str:
         try:

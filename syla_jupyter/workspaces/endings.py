@@ -283,7 +283,10 @@ class Endings(Held):
     # -- variables -------------------------------------------------------------------------------------------------
 
     def _described(self, record: WorkspaceRecord) -> dict[str, Any]:
-        """Details of a version that is about to be saved; its kernels' variables are in its home by then."""
+        """Details of a version that is about to be saved; its kernels' variables are in its home by then, and what is
+        typed into open documents in its files."""
+        for write in self.before_saves:
+            write(record)
         return self._described_with(record, self._keep_variables(record))
 
     def _described_with(self, record: WorkspaceRecord, variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,6 +55,8 @@ class Held:
         self._lock = threading.Lock()
         self._open_vault = vault
         self.listeners: list[Callable[[Change], None]] = []
+        self.before_saves: list[Callable[[WorkspaceRecord], None]] = []
+        """Each writes into its files what belongs there and is in memory only. Blocks for a while, never raises."""
 
     def _read(self, id: str, version: int | None) -> WorkspaceRecord:
         record = self._store.get(id)
