@@ -12,11 +12,13 @@ from ..workspaces.lifecycle import Verb
 from ..workspaces.registry import Change
 from .announcer import Announcer
 from .at_work import AtWork
+from .cell_run import Run
 from .endpoint import gates, rules
 from .event_socket import SOCKETS
 from .events import EventHub
 from .gates import Gate
 from .handlers import Services
+from .route import PREFIX
 from .routes import ROUTES
 
 if TYPE_CHECKING:
@@ -52,6 +54,15 @@ class Rest:
     def activity(self) -> Mapping[str, Signals]:
         """By workspace id, what requests run; a source of the janitor."""
         return self._at_work.signals()
+
+    def ran(self, workspace: str, run: Run, what: str) -> None:
+        """Something happened to a cell that the server runs."""
+        if what == "completed":
+            self._executions.put(workspace, run.execution())
+
+    def aside(self, workspace: str, id: str) -> str:
+        """Where all output of an execution is, for who sees only a part of it."""
+        return f"; GET {PREFIX}/workspaces/{workspace}/executions/{id} has them for a while" if workspace else ""
 
     def _changed(self, change: Change) -> None:
         if change.verb == Verb.DELETE:
