@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
+from tornado.ioloop import IOLoop
 from traitlets import Bool, List, Unicode
 from traitlets.utils.importstring import import_item
 
@@ -178,6 +179,8 @@ class SylaExtension(ExtensionApp):
         )
         cells = Cells(around, kernels=server.kernel_manager, sessions=sessions.list_sessions, workspace_at=naming.at)
         server.kernel_manager.cells = cells
+        loop: Any = IOLoop.current()
+        self._rest.desk.open(cells, loop.asyncio_loop)
         server.web_app.settings[CELLS] = cells
         page = server.web_app.settings.setdefault("page_config_data", {})
         if server.config.YDocExtension.get("server_side_execution", True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import StartLab
 from tests.installation import Installation
 
-from .school import School
+from .school import API, School
 from .shared_page import SharedPage, config_of, joined, room_of, shared_page, write_notebook
 
 CASES = [
@@ -73,6 +73,14 @@ async def begin(school: School, who: str, kernel: str, page: SharedPage, cell: i
     return task
 
 
+async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
+    async with asyncio.timeout(60):
+        while True:
+            if value := await condition():
+                return value
+            await asyncio.sleep(0.05)
+
+
 async def test_every_kind_of_output_is_as_nbclient_has_it(school: School, installation: Installation) -> None:
     async with running(school, "cases", *CASES) as (kernel, page):
         for number in range(len(CASES)):
@@ -124,3 +132,97 @@ async def test_who_may_not_does_not(school: School) -> None:
         assert page.cell(0)["outputs"] == []
         assert (await execute(school, "rob", kernel, None, 0))[1]["status"] == "ok"  # the session names it
         assert (await page.ended(0))["metadata"]["execution"]["executed_by"] == "rob"
+
+
+async def test_a_queue_that_all_see(school: School) -> None:
+    """Order, who and where; only one's own are cancelled; an error stops what the same person asked for after it."""
+    lab = school.lab
+    (lab.root / "workspaces" / "class" / "go").unlink(missing_ok=True)
+    cells = [ENDLESS, "'mine'", "1 / 0", "'after the error'", "'of another'", "'cancelled'"]
+    async with running(school, "queue", *cells) as (kernel, page):
+        tasks = [await begin(school, "rob", kernel, page, 0)]
+        for who, number in (("rob", 2), ("eve", 4), ("rob", 3), ("eve", 5)):
+            tasks.append(await begin(school, who, kernel, page, number))
+            await asyncio.sleep(0.3)  # no burst
+        rows = (await school.made("vic", "GET", f"{API}/workspaces/class/queue"))["runs"]
+        assert [(row["user"], row["cell"], row["position"]) for row in rows] == [
+            ("rob", "cell-0", 0), ("rob", "cell-2", 1), ("eve", "cell-4", 2), ("rob", "cell-3", 3), ("eve", "cell-5", 4),
+        ]  # fmt: skip
+        assert {(row["path"], row["kernel"]) for row in rows} == {("workspaces/class/queue.ipynb", kernel)}
+        last = f"{API}/workspaces/class/queue/{rows[4]['id']}"
+        assert [await school.status(who, "DELETE", last) for who in ("rob", "vic", "sam", "eve", "eve")] == [
+            404, 403, 403, 204, 404,
+        ]  # fmt: skip
+        running_one = f"{API}/workspaces/class/queue/{rows[0]['id']}"
+        assert await school.status("rob", "DELETE", running_one) == 409
+        (lab.root / "workspaces" / "class" / "go").touch()
+        ends = {number: (await task)[1]["status"] for number, task in zip((0, 2, 4, 3, 5), tasks, strict=True)}
+        assert ends == {0: "ok", 2: "error", 4: "ok", 3: "queued", 5: "aborted"}  # of rob's, two answers waited
+        await page.ended(4)
+        await page.until(lambda: page.state(3) == page.state(5) == "idle")
+        assert [page.cell(number)["execution_count"] for number in range(6)] == [1, None, 2, None, 3, None]
+        assert (await school.made("owner", "GET", f"{API}/workspaces/class/queue"))["runs"] == []
+
+
+async def test_input_is_asked_from_who_ran_the_cell(school: School) -> None:
+    cells = ["name = input('Name? ')\nimport getpass\nword = getpass.getpass('Word? ')\nprint(name + word)"]
+    async with running(school, "input", *cells) as (kernel, page):
+        task = await begin(school, "rob", kernel, page, 0)
+        for prompt, password, text in (("Name? ", False, "Rob"), ("Word? ", True, "secret")):
+
+            async def asked(prompt: str = prompt) -> Any:
+                rows = (await school.made("rob", "GET", f"{API}/workspaces/class/queue"))["runs"]
+                return rows and rows[0]["input"] and rows[0]["input"]["prompt"] == prompt and rows[0]
+
+            row = await until(asked)
+            assert row["input"]["password"] is password
+            (seen,) = (await school.made("eve", "GET", f"{API}/workspaces/class/queue"))["runs"]
+            assert seen["input"] is None
+            assert seen["waits_for_input"]
+            address = f"{API}/workspaces/class/queue/{row['id']}/input"
+            assert [await school.status(who, "POST", address, {"value": "x"}) for who in ("eve", "vic")] == [404, 403]
+            await school.made("rob", "POST", address, {"value": text})
+        assert (await task)[1]["status"] == "ok"
+        await page.ended(0)
+        assert page.text(0) == "Name?  Rob\nWord?  ········\nRobsecret\n"
+
+
+async def test_a_role_that_was_taken_stops_what_waits(school: School) -> None:
+    lab = school.lab
+    (lab.root / "workspaces" / "class" / "go").unlink(missing_ok=True)
+    async with running(school, "taken", ENDLESS, "open('late', 'w')") as (kernel, page):
+        tasks = [await begin(school, "owner", kernel, page, 0), await begin(school, "rob", kernel, page, 1)]
+        await school.take_roles({"rob": "viewer"})
+        (lab.root / "workspaces" / "class" / "go").touch()
+        assert [(await task)[1]["status"] for task in tasks] == ["ok", "aborted"]
+        await page.until(lambda: "may not run" in page.text(1))
+        assert not (lab.root / "workspaces" / "class" / "late").exists()
+
+
+async def test_large_outputs_are_cut_and_kept_aside(school: School) -> None:
+    async with running(school, "large", "for n in range(300_000): print(n)") as (kernel, page):
+        _, answer = await execute(school, "rob", kernel, page.room, 0)
+        await page.until(lambda: "more characters" in page.text(0))
+        assert len(page.text(0)) < 1.1 * (1 << 20)
+        kept = await school.made("vic", "GET", f"{API}/workspaces/class/executions/{answer['id']}")
+        wanted = "".join(f"{n}\n" for n in range(300_000))
+        same = kept["stdout"] == wanted
+        assert same, (len(kept["stdout"]), len(wanted), kept["stdout"][:50], kept["stdout"][-50:])
+
+
+async def test_the_kernels_end_and_an_interrupt(school: School) -> None:
+    cells = ["import os, signal; print('x', flush=True); os.kill(os.getpid(), 9)", "import time; time.sleep(1000)", "1"]
+    async with running(school, "ends", *cells) as (kernel, page):
+        assert (await execute(school, "rob", kernel, page.room, 0))[1]["status"] == "error"
+        await page.until(lambda: "x" in page.text(0) and "killed" in page.text(0).lower())
+        task = await begin(school, "rob", kernel, page, 1)
+
+        async def busy() -> bool:
+            return bool((await school.made("rob", "GET", f"/api/kernels/{kernel}"))["execution_state"] == "busy")
+
+        await until(busy)
+        await school.made("rob", "POST", f"/api/kernels/{kernel}/interrupt")
+        assert (await task)[1]["status"] == "error"
+        await page.until(lambda: page.cell(1)["outputs"])
+        assert page.cell(1)["outputs"][-1]["ename"] == "KeyboardInterrupt"
+        assert (await execute(school, "eve", kernel, page.room, 2))[1]["status"] == "ok"
