@@ -251,7 +251,7 @@ class KernelRuns:
             if self._is_over(run):
                 break
             saved = await self._around.documents.saved_cell(run.asked.room, run.asked.cell)
-            if saved is None or (saved.get("metadata") or {}).get("execution", {}) == self._execution(run):
+            if saved is None or (saved and (saved.get("metadata") or {}).get("execution", {}) == self._execution(run)):
                 break
         run.log.remove()
         run.log = None

@@ -8,7 +8,6 @@ version lacks any of it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
 from collections.abc import Callable
@@ -88,14 +87,15 @@ class SharedDocuments:
             await asyncio.wait({task})
 
     async def saved_cell(self, room: str, cell: str) -> Any | None:
-        """As it is on disk; None: it is not."""
+        """As it is on disk, empty for a file that cannot be read now; None: it is not there."""
         path = self.path_of(room)
         if path is None:
             return None
-        with contextlib.suppress(Exception):  # of the file, which is anybody's
+        try:
             model = await ensure_async(self._server.contents_manager.get(path, content=True, type="notebook"))
             return next((one for one in model["content"]["cells"] if one.get("id") == cell), None)
-        return None
+        except Exception:  # whatever is in the file, which is anybody's
+            return {}
 
     # -- letting go ----------------------------------------------------------------------------------------------
 
