@@ -1,6 +1,7 @@
 /** All plugins of this package. */
 import { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
+import { input } from './plugins/input';
 import { kernels } from './plugins/kernels';
 import { model } from './plugins/model';
 import { places } from './plugins/places';
@@ -17,6 +18,7 @@ const plugins: JupyterFrontEndPlugin<any>[] = [
   places,
   kernels,
   variables,
+  input,
   warnings
 ];
 export default plugins;

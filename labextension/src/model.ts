@@ -74,6 +74,11 @@ export class WorkspacesModel implements IDisposable {
     return this._changed;
   }
 
+  /** A cell waits for input of whoever ran it. */
+  get asked(): ISignal<this, { workspace_id: string; execution_id: string }> {
+    return this._asked;
+  }
+
   get warned(): ISignal<this, Warning> {
     return this._warned;
   }
@@ -220,7 +225,11 @@ export class WorkspacesModel implements IDisposable {
     if (event.event === 'hello') {
       void this._poll.refresh();
       this._saved.emit('');
-    } else if (event.event !== 'execution') {
+    } else if (event.event === 'run') {
+      if (event.what === 'input') {
+        this._asked.emit(event);
+      }
+    } else if ('workspace' in event) {
       this._put(event.workspace);
       this._show();
       if (event.event === 'warning') {
@@ -273,6 +282,10 @@ export class WorkspacesModel implements IDisposable {
   private _look: Poll;
   private _changed = new Signal<this, void>(this);
   private _warned = new Signal<this, Warning>(this);
+  private _asked = new Signal<
+    this,
+    { workspace_id: string; execution_id: string }
+  >(this);
   private _saved = new Signal<this, string>(this);
 }
 

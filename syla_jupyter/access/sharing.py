@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..metadata.people_base import PeopleStore
@@ -44,11 +44,27 @@ class Members:
     grants: Sequence[Grant]
 
 
+@dataclass(frozen=True)
+class MemberChange:
+    """Who has a workspace is another one."""
+
+    workspace: str
+    action: Action
+    """SHARE, UNSHARE, JOIN, LEAVE, TRANSFER, or MODE."""
+    by: str
+    subject: str
+    """The user or team it is about; of a mode, its name."""
+    role: Role | None = None
+    """What the subject is now; None: nothing, or the owner."""
+
+
 class Sharing:
     """Workspaces are named by id."""
 
     def __init__(self, *, people: PeopleStore, guard: Guard, audit: Audit, clock: Clock) -> None:
         self._people, self._guard, self._audit, self._clock = people, guard, audit, clock
+        self.listeners: list[Callable[[MemberChange], None]] = []
+        """Called when something has changed, from any thread; they raise nothing."""
 
     def members(self, caller: Caller, workspace: str) -> Members:
         self._require(caller, Permission.READ, workspace)
@@ -80,6 +96,7 @@ class Sharing:
         grant = Grant(workspace, kind, subject, role, caller.principal.name, self._clock.now())
         self._people.grant(grant)
         self._note(caller, Action.SHARE, workspace, f"{kind} {subject} is {role}")
+        self._tell(MemberChange(workspace, Action.SHARE, caller.principal.name, subject, role))
         self._open(caller, access)
         return grant
 
@@ -89,18 +106,21 @@ class Sharing:
         taken = self._people.withdraw(workspace, kind, subject)
         if taken:
             self._note(caller, Action.UNSHARE, workspace, f"{kind} {subject}")
+            self._tell(MemberChange(workspace, Action.UNSHARE, caller.principal.name, subject))
         return taken
 
     def set_mode(self, caller: Caller, workspace: str, mode: AccessMode) -> None:
         self._require(caller, Permission.ADMIN, workspace)
         self._people.set_mode(workspace, mode)
         self._note(caller, Action.MODE, workspace, str(mode))
+        self._tell(MemberChange(workspace, Action.MODE, caller.principal.name, str(mode)))
 
     def leave(self, caller: Caller, workspace: str) -> bool:
         """False: there was no grant by name; one that a team has stays the team's."""
         left = self._people.withdraw(workspace, SubjectKind.USER, caller.principal.name)
         if left:
             self._note(caller, Action.LEAVE, workspace)
+            self._tell(MemberChange(workspace, Action.LEAVE, caller.principal.name, caller.principal.name))
         return left
 
     def transfer(self, caller: Caller, workspace: str, to: str) -> None:
@@ -111,6 +131,7 @@ class Sharing:
             self._refuse(caller, workspace, "only its owner transfers it")
         self._people.transfer(workspace, to, Role.ADMIN, self._clock.now())
         self._note(caller, Action.TRANSFER, workspace, f"from {access.owner} to {to}")
+        self._tell(MemberChange(workspace, Action.TRANSFER, caller.principal.name, to))
 
     # -- invitations -------------------------------------------------------------------------------------------
 
@@ -147,6 +168,8 @@ class Sharing:
         """Become a member by the secret of an invitation. `UnknownInvitation`, whatever is wrong with it."""
         grant = self._people.accept(secret.digest(text), caller.principal.name, self._clock.now())
         self._note(caller, Action.JOIN, grant.workspace, f"is {grant.role}")
+        name = caller.principal.name
+        self._tell(MemberChange(grant.workspace, Action.JOIN, name, name, grant.role))
         return grant
 
     def _open(self, caller: Caller, access: Access) -> None:
@@ -177,6 +200,10 @@ class Sharing:
     def _refuse(self, caller: Caller, workspace: str, reason: str) -> None:
         self._guard.refuse(caller.principal.name, workspace, reason, caller.origin)
         raise Forbidden("not allowed", "Ask its owner for the permission")
+
+    def _tell(self, change: MemberChange) -> None:
+        for listener in self.listeners:
+            listener(change)
 
     def _note(self, caller: Caller, action: Action, target: str, reason: str = "") -> None:
         self._audit.write(Entry(caller.principal.name, action, target, reason=reason, origin=caller.origin))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..access.sharing import MemberChange
 from ..model.clock import Clock
 from ..model.record import WorkspaceRecord
 from ..workspaces.registry import Change
@@ -74,6 +75,23 @@ class Announcer:
         def write(id: str) -> str:
             event = event_wire.SnapshotEvent(
                 id=id, time=shown.time(now), workspace=workspace, snapshot=snapshot, seconds=saved.seconds
+            )
+            return event.model_dump_json()
+
+        self.hub.publish(record.id, record.owner, write)
+
+    def shared(self, record: WorkspaceRecord, change: MemberChange) -> None:
+        now = self._clock.now()
+
+        def write(id: str) -> str:
+            event = event_wire.MembersEvent(
+                id=id,
+                time=shown.time(now),
+                what=change.action.removeprefix("workspace."),
+                workspace_id=record.id,
+                by=change.by,
+                subject=change.subject,
+                role=str(change.role or ""),
             )
             return event.model_dump_json()
 

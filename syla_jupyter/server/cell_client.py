@@ -123,7 +123,7 @@ class CellClient:
 
 def _output_of(kernel: Any) -> Any:
     """As `connect_iopub`, which sets no limit before it connects."""
-    socket = kernel.context.socket(zmq.SUB)
+    socket = kernel.context.socket(zmq.SUB, socket_class=zmq.Socket)
     socket.linger = 0
     socket.rcvhwm = QUEUED_MAX
     socket.subscribe(b"")

@@ -86,4 +86,17 @@ class RunEvent(Wire):
     status: str = Field(description="ok, error, aborted; empty before it is completed.")
 
 
-Event = HelloEvent | ChangeEvent | WarningEvent | SnapshotEvent | ExecutionEvent | RunEvent
+class MembersEvent(Wire):
+    """Who may use a workspace is another one."""
+
+    event: Literal["members"] = "members"
+    id: str
+    time: datetime
+    what: str = Field(description="share, unshare, join, leave, transfer, mode")
+    workspace_id: str
+    by: str
+    subject: str = Field(description="The user or team it is about; of a mode, its name.")
+    role: str = Field(description="What the subject is now; empty: nothing, or its owner.")
+
+
+Event = HelloEvent | ChangeEvent | WarningEvent | SnapshotEvent | ExecutionEvent | RunEvent | MembersEvent

@@ -367,7 +367,7 @@ class KernelRuns:
         run = self._runs.get(str(message["parent_header"].get("msg_id")))
         if run is None or message["msg_type"] != "input_request" or run.over.is_set():
             return
-        run.take(message, b"question-" + str(message["header"].get("msg_id")).encode()[:40], 0)
+        run.take(message, f"question {str(message['header'].get('msg_id'))[-20:]}".encode(), 0)
         run.question_from = message
         self._around.changed(self._workspace, run, "input")
 

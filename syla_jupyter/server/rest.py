@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..access.sharing import MemberChange
 from ..model.errors import SylaError
 from ..workspaces.activity import Signals
 from ..workspaces.executions import ExecutionCache
@@ -53,6 +54,7 @@ class Rest:
         self._tellers = ThreadPoolExecutor(1, thread_name_prefix="syla-runs")
         application.registry().listeners.append(self._changed)
         application.version_listeners.append(self.announcer.saved)
+        application.access().sharing.listeners.append(self._shared)
 
     def handlers(self) -> list[tuple[str, type, dict[str, Any]]]:
         """For `ExtensionApp.handlers`; the last of them takes everything else below `/syla`."""
@@ -65,6 +67,12 @@ class Rest:
     def activity(self) -> Mapping[str, Signals]:
         """By workspace id, what requests run; a source of the janitor."""
         return self._at_work.signals()
+
+    def _shared(self, change: MemberChange) -> None:
+        try:
+            self.announcer.shared(self._services.application.registry().catalog.by_id(change.workspace), change)
+        except SylaError as exc:
+            log.warning("who was given workspace %s is not announced: %s", change.workspace, exc)
 
     def ran(self, workspace: str, run: Run, what: str) -> None:
         """Something happened to a cell that the server runs; told in this order, and nobody waits for it."""

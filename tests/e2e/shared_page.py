@@ -17,7 +17,7 @@ from tornado.websocket import websocket_connect
 
 from tests.lab import HEADERS, Lab
 
-SECONDS = 60.0
+SECONDS = 12.0
 
 
 def config_of(directory: Path) -> str:
