@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,14 +110,20 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def serving(
-    lab: Path, environ: Mapping[str, str], *, plain: bool = False, root: Path | None = None, leave: bool = False
+    lab: Path,
+    environ: Mapping[str, str],
+    *,
+    plain: bool = False,
+    root: Path | None = None,
+    leave: bool = False,
+    options: Sequence[str] = (),
 ) -> AsyncIterator[Server]:
     """A server with the installed extensions, on a free port, with an empty directory as its root.
 
     `plain`: without ours, which lets no kernel run outside of a workspace; for the baselines. `leave`: its sessions go
-    on when it ends, for the next one at the same `root`.
+    on when it ends, for the next one at the same `root`. `options`: more of them on its command line.
     """
-    process, token, log = _launch(lab, environ, plain, root)
+    process, token, log = _launch(lab, environ, [PLAIN, *options] if plain else options, root)
     server: Server | None = None
     try:
         record = lab / "runtime" / f"jpserver-{process.pid}.json"
@@ -162,7 +168,7 @@ async def _answer(server: Server, process: subprocess.Popen[bytes]) -> Any:
 
 
 def _launch(
-    lab: Path, environ: Mapping[str, str], plain: bool, root: Path | None
+    lab: Path, environ: Mapping[str, str], options: Sequence[str], root: Path | None
 ) -> tuple[subprocess.Popen[bytes], str, Path]:
     """(process, token, log file)"""
     token = secrets.token_hex(16)
@@ -173,7 +179,7 @@ def _launch(
         process = subprocess.Popen(
             [sys.executable, "-m", "jupyter_server", "--allow-root", "--ServerApp.open_browser=False",
              "--ServerApp.port=0", "--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={root}",
-             "--ServerApp.log_level=WARN", *([PLAIN] if plain else [])],
+             "--ServerApp.log_level=WARN", *options],
             env={**environ, "JUPYTER_TOKEN": token}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             start_new_session=True, preexec_fn=die_with_parent,
         )  # fmt: skip

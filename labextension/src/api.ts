@@ -105,12 +105,38 @@ export type IWorkspaceEvent =
       snapshot: ISnapshot;
     }
   | IPeopleEvent
+  | {
+      event: 'run';
+      id: string;
+      what: string;
+      workspace_id: string;
+      execution_id: string;
+    }
   | { event: 'execution' };
+
+/** A cell of a shared notebook that the server runs. */
+export interface IRun {
+  id: string;
+  path: string;
+  /** What it asks for, of whoever ran it and nobody else. */
+  input: { prompt: string; password: boolean } | null;
+}
 
 const PAGE = 500;
 
 export class Api {
   constructor(readonly settings: ServerConnection.ISettings) {}
+
+  /** Cells of its shared notebooks that run or wait. */
+  async queue(workspace: string): Promise<IRun[]> {
+    const path = `workspaces/${encodeURIComponent(workspace)}/queue`;
+    return (await this._get<{ runs: IRun[] }>(path)).runs;
+  }
+
+  async answer(workspace: string, run: string, value: string): Promise<void> {
+    const parts = [workspace, 'queue', run, 'input'].map(encodeURIComponent);
+    await this._send('POST', `workspaces/${parts.join('/')}`, { value });
+  }
 
   /** One's own, page by page; `state` leaves out the others. */
   list(state: State | '' = ''): Promise<IWorkspace[]> {

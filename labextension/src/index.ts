@@ -1,6 +1,7 @@
 /** All plugins of this package. */
 import { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
+import { input } from './plugins/input';
 import { kernels } from './plugins/kernels';
 import { model } from './plugins/model';
 import { people } from './plugins/people';
@@ -21,6 +22,7 @@ const plugins: JupyterFrontEndPlugin<any>[] = [
   roles,
   people,
   variables,
+  input,
   warnings
 ];
 export default plugins;

@@ -101,6 +101,11 @@ export class WorkspacesModel implements IDisposable {
     return this._changed;
   }
 
+  /** A cell waits for input of whoever ran it. */
+  get asked(): ISignal<this, { workspace_id: string; execution_id: string }> {
+    return this._asked;
+  }
+
   get warned(): ISignal<this, Warning> {
     return this._warned;
   }
@@ -260,6 +265,10 @@ export class WorkspacesModel implements IDisposable {
       this._saved.emit('');
     } else if (event.event === 'people') {
       void this.refresh().then(() => this._peopleChanged.emit(event));
+    } else if (event.event === 'run') {
+      if (event.what === 'input') {
+        this._asked.emit(event);
+      }
     } else if (event.event !== 'execution' && this._isListed(event.workspace)) {
       this._put(event.workspace);
       this._show();
@@ -324,6 +333,10 @@ export class WorkspacesModel implements IDisposable {
   private _look: Poll;
   private _changed = new Signal<this, void>(this);
   private _warned = new Signal<this, Warning>(this);
+  private _asked = new Signal<
+    this,
+    { workspace_id: string; execution_id: string }
+  >(this);
   private _saved = new Signal<this, string>(this);
   private _peopleChanged = new Signal<this, IPeopleEvent>(this);
 }

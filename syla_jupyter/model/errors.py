@@ -10,7 +10,8 @@
     │   ├── UnknownVersion    the workspace has no snapshot of that number
     │   ├── UnknownUser
     │   ├── UnknownTeam
-    │   └── UnknownInvitation there is none with that id or secret, or it is used up
+    │   ├── UnknownInvitation there is none with that id or secret, or it is used up
+    │   └── UnknownExecution  nothing of that id runs or waits, or it is somebody else's
     ├── Forbidden             whoever asks may not do that; the reason is in the log alone
     ├── WrongState            the workspace cannot do that now: names both states and what is allowed
     ├── Cancelled             whoever asked for it has thought better of it; nothing was changed
@@ -114,6 +115,10 @@ class UnknownTeam(BadInput):
 
 class UnknownInvitation(BadInput):
     code = "unknown_invitation"
+
+
+class UnknownExecution(BadInput):
+    code = "unknown_execution"
 
 
 class Forbidden(SylaError):

@@ -43,7 +43,7 @@ NO_ANSWER = f"its container did not answer within {ADOPT_SECONDS:g} s. Restart t
 
 USED = {
     "jupyter_client.multikernelmanager:MultiKernelManager": ("_kernels", "_pending_kernels", "_add_kernel_when_ready"),
-    "jupyter_client.manager:KernelManager": ("_launch_args", "_connect_control_socket", "_restarter"),
+    "jupyter_client.manager:KernelManager": ("_launch_args", "_connect_control_socket", "_restarter", "_make_url"),
     "jupyter_client.manager:KernelManager.__init__": ("_attempted_start", "_ready"),
     "jupyter_client.ioloop.restarter:AsyncIOLoopKernelRestarter": ("_restarting", "_fire_callbacks"),
     "jupyter_server.services.kernels.kernelmanager:MappingKernelManager": (

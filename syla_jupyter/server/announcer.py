@@ -7,6 +7,7 @@ thread and raise nothing that would undo what has happened already.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,20 @@ from ..model.record import WorkspaceRecord
 from ..workspaces.registry import Change
 from ..workspaces.vault import Saved
 from . import event_wire, shown
+from .cell_queue import Asked
 from .events import EventHub
 
 PARTS = ("name", "text", "data", "value", "traceback", "status")
 LINE_MAX = 1 << 20  # characters
+
+
+@dataclass(frozen=True)
+class RunChange:
+    """What happened to a cell that the server runs: `queued`, `started`, `input`, `completed`."""
+
+    what: str
+    asked: Asked
+    status: str
 
 
 class Announcer:
@@ -86,6 +97,25 @@ class Announcer:
             return event.model_dump_json()
 
         self.hub.publish(change.workspace, change.owner, write)
+
+    def ran(self, record: WorkspaceRecord, change: RunChange) -> None:
+        now, asked = self._clock.now(), change.asked
+
+        def write(id: str) -> str:
+            event = event_wire.RunEvent(
+                id=id,
+                time=shown.time(now),
+                what=change.what,
+                workspace_id=record.id,
+                execution_id=asked.id,
+                user=asked.user,
+                room=asked.room,
+                cell=shown.plain(asked.cell),
+                status=change.status,
+            )
+            return event.model_dump_json()
+
+        self.hub.publish(record.id, record.owner, write)
 
     def executing(self, record: WorkspaceRecord, message: Mapping[str, Any]) -> None:
         """One of `execution.OnMessage`."""

@@ -38,6 +38,7 @@ STATUS: Mapping[type[SylaError], int] = {
     tree.UnknownUser: 404,
     tree.UnknownTeam: 404,
     tree.UnknownInvitation: 404,
+    tree.UnknownExecution: 404,
     tree.Forbidden: 403,
     tree.AuditDamaged: 502,
     tree.StoreFailed: 503,

@@ -86,4 +86,19 @@ class PeopleEvent(Wire):
     role: Role | None = Field(default=None, description="That the subject has now.")
 
 
-Event = HelloEvent | ChangeEvent | WarningEvent | SnapshotEvent | PeopleEvent | ExecutionEvent
+class RunEvent(Wire):
+    """A cell of a shared notebook, which the server runs; the outputs are in the notebook."""
+
+    event: Literal["run"] = "run"
+    id: str
+    time: datetime
+    what: str = Field(description="queued, started, input (it waits for who ran it), completed")
+    workspace_id: str
+    execution_id: str
+    user: str = Field(description="Who asked for it.")
+    room: str = Field(description="Of the document.")
+    cell: str
+    status: str = Field(description="ok, error, aborted; empty before it is completed.")
+
+
+Event = HelloEvent | ChangeEvent | WarningEvent | SnapshotEvent | PeopleEvent | ExecutionEvent | RunEvent

@@ -21,12 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
+from tornado.ioloop import IOLoop
 from traitlets import Bool, List, Unicode
 from traitlets.utils.importstring import import_item
 
 from .. import app
 from ..access.attempts import Attempts
+from ..access.guard import Guard
 from ..model.errors import SylaError, UnknownWorkspace
+from ..model.people import Permission
 from ..model.record import State
 from ..workspaces.catalog import Catalog
 from ..workspaces.live import LiveWorkspace, container_path
@@ -35,15 +38,21 @@ from . import collaboration
 from .announcer import Announcer
 from .auth import Proofs, WorkspaceIdentityProvider, holds, of_hub, without_token
 from .auth import out_of_force as identity_out_of_force
+from .cell_queue import Asked
+from .cells import Cells
 from .collaboration import Collaboration
 from .contents import WorkspaceContentsManager, out_of_force
 from .doorkeeper import Doorkeeper, WorkspaceAuthorizer, put_in_force
 from .doorkeeper import out_of_force as out_of_force_doorkeeper
 from .doors import check_doors, close_doors
 from .event_wire import WarningKind
+from .execute_handler import PATTERN as EXECUTE_PATTERN
+from .execute_handler import SETTING as CELLS
+from .execute_handler import ExecuteHandler
 from .gates import JUPYTER, Gates
 from .housekeeping import Housekeeping, terminal_signals
 from .kernel import WorkspaceKernel
+from .kernel_runs import Around
 from .kernels import Survival, WorkspaceKernelManager
 from .kernelspecs import PROVISIONER, WorkspaceKernelSpecManager
 from .naming import NOWHERE, Naming
@@ -53,8 +62,10 @@ from .rest import Rest
 from .room_socket import SETTING as ROOMS_SETTING
 from .room_socket import Rooms, RoomSocket, SessionOfFile, may_read
 from .rooms import Presences
+from .run_log import RunLogs
 from .screened import ScreenedWebsocketConnection
 from .sessions import WorkspaceSessionManager
+from .shared_documents import SharedDocuments, extension_of
 from .terminal_handlers import ROUTES as TERMINAL_ROUTES
 from .terminals import WorkspaceTerminalManager
 from .thawing import ThawingWebsocketConnection
@@ -137,6 +148,7 @@ class SylaExtension(ExtensionApp):
             initialize()
             self._verify()
             application = app.shared(self._server.config)
+            self._run_cells(application)
             self._adopt(application)
             self._offer_terminals(application)
             self._watch_doors(application)
@@ -173,6 +185,31 @@ class SylaExtension(ExtensionApp):
         kernel = import_item(server.kernel_manager.kernel_manager_class)
         if not issubclass(kernel, WorkspaceKernel):
             raise RuntimeError(f"the kernel manager's kernel_manager_class is {kernel.__name__}, not ours")
+
+    def _run_cells(self, application: app.Application) -> None:
+        """Where documents are shared, pages have the server run their cells."""
+        server = self._server
+        extension = extension_of(server)
+        if extension is None:
+            return
+        assert self._rest is not None
+        naming, sessions = self._naming(application), server.session_manager
+        around = Around(
+            documents=SharedDocuments(extension, server),
+            logs=RunLogs(application.settings.data_dir / "servers" / "runs"),
+            clock=application.clock,
+            may_execute=partial(may_execute, application.access().guard),
+            changed=self._rest.ran,
+            aside=self._rest.aside,
+        )
+        cells = Cells(around, kernels=server.kernel_manager, sessions=sessions.list_sessions, workspace_at=naming.at)
+        server.kernel_manager.cells = cells
+        loop: Any = IOLoop.current()
+        self._rest.desk.open(cells, loop.asyncio_loop)
+        server.web_app.settings[CELLS] = cells
+        page = server.web_app.settings.setdefault("page_config_data", {})
+        if server.config.YDocExtension.get("server_side_execution", True):
+            page["serverSideExecution"] = True
 
     def _adopt(self, application: app.Application) -> None:
         """Have the kernels and sessions of the server before us, before the first request."""
@@ -270,6 +307,7 @@ class SylaExtension(ExtensionApp):
         self._rest = Rest(
             app.shared(self._server.config), root=Path(self._server.root_dir), base_url=self._server.base_url
         )
+        self.handlers.append((EXECUTE_PATTERN, ExecuteHandler))
         self.handlers.extend(self._rest.handlers())  # the last of them takes all of /syla that is left
 
     def _offer_terminals(self, application: app.Application) -> None:
@@ -340,6 +378,14 @@ def tell_end(catalog: Catalog, announcer: Announcer, id: str, message: str, kind
     """Blocks. Announce a kernel's end, unless it ended with its workspace, which was asked for."""
     if not why_not_restart(catalog, id):
         announcer.warned(catalog.get(id), message, kind)
+
+
+def may_execute(guard: Guard, asked: Asked, workspace: str) -> bool:
+    """Blocks."""
+    if asked.owner:
+        return True
+    principal = guard.principal(asked.user)
+    return principal is not None and guard.decide(principal, Permission.EXECUTE, workspace).allowed
 
 
 def why_not_restart(catalog: Catalog, id: str) -> str:

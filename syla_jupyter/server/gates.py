@@ -117,6 +117,7 @@ JUPYTER: Sequence[Gate] = (
          {"GET": _asks(READ, S.KERNEL), "DELETE": _asks(EXECUTE, S.KERNEL)}),
     Gate("KernelActionHandler", rf"/api/kernels/{_KERNEL}/(?P<action>restart|interrupt)",
          {"POST": _asks(EXECUTE, S.KERNEL)}),
+    Gate("ExecuteHandler", rf"/api/kernels/{_KERNEL}/execute", {"POST": _asks(EXECUTE, S.KERNEL)}),
     Gate("KernelWebsocketHandler", rf"/api/kernels/{_KERNEL}/channels", {"GET": _asks(READ, S.KERNEL)},
          full=_asks(EXECUTE, S.KERNEL)),
     Gate("SessionRootHandler", r"/api/sessions",

@@ -88,10 +88,16 @@ class WorkspaceKernel(ServerKernelManager):
     async def caught_up(self) -> None:
         """Once for an adopted kernel that runs: it keeps what it prints until a websocket has got it."""
         if self.adopted and self._catching_up is None and not self.frozen:
-            self._catching_up = asyncio.ensure_future(catch_up(self._all, self.kernel_id))
+            self._catching_up = asyncio.ensure_future(self._catch_up())
             self._catching_up.add_done_callback(self._told_of)
         if self._catching_up is not None:
             await asyncio.wait({self._catching_up})
+
+    async def _catch_up(self) -> None:
+        try:
+            await catch_up(self._all, self.kernel_id, keep_all=self._all.has_runs(self.kernel_id))
+        finally:
+            self._all.go_on_with_runs(self)
 
     def _told_of(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
@@ -134,6 +140,7 @@ class WorkspaceKernel(ServerKernelManager):
                 self.execution_state, self.reason = DEAD, str(exc)
             raise
         self.adopted, self.told_at = False, None
+        self._all.end_runs(self, "")
         if self.execution_state == "busy":
             self.execution_state = "idle"  # the cell ended with the former kernel, which could not say so any more
         replay = replay_of(self)
@@ -155,6 +162,7 @@ class WorkspaceKernel(ServerKernelManager):
         ended = await super().shutdown_kernel(now=now, restart=restart)
         if not restart:
             self._all.forget(self.kernel_id)
+            self._all.close_runs(self)
         return ended
 
     def update_env(self, *, env: dict[str, str]) -> None:
@@ -186,12 +194,16 @@ class WorkspaceKernel(ServerKernelManager):
     @observe("execution_state")
     def _execution_state_changed(self, change: Any) -> None:
         self.state_changes += 1
+        if change["new"] == DEAD:
+            self._all.end_runs(self, self.reason)
         if change["old"] == "busy" and change["new"] == "idle":
             self.executions += 1
 
     @observe("reason")
     def _reason_changed(self, change: Any) -> None:
         """Why it ended, where nobody asked for that; emptied when it starts anew."""
+        if change["new"]:
+            self._all.end_runs(self, change["new"])
         if change["new"] and self.workspace_id:
             memory = getattr(self.provisioner, "out_of_memory", False)
             self._all.note_end(self.workspace_id, change["new"], "memory" if memory else "kernel")

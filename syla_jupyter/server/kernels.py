@@ -26,6 +26,7 @@ from traitlets import default
 from ..model.clock import Clock
 from ..workspaces.activity import Signals
 from .adoption import DEAD, NO_ANSWER, Answer, Survivor, ask, install, install_dead, is_over, prepare, probe
+from .cells import Cells
 from .event_wire import WarningKind
 from .kernel import WorkspaceKernel
 from .looking_on import looks_on
@@ -70,6 +71,9 @@ class WorkspaceKernelManager(AsyncMappingKernelManager):
     _survival: Survival | None = None
     tell_end: Callable[[str, str, WarningKind], None] | None = None
     """Blocks. Told of kernels that ended by themselves: workspace id, why, and of what kind that is."""
+
+    cells: Cells | None = None
+    """Runs cells into shared documents; None where there are none."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
@@ -125,6 +129,7 @@ class WorkspaceKernelManager(AsyncMappingKernelManager):
             self._write(self._survival, kernel, {}, ended=reason)
         elif not record.ended:
             kernel.unreached = record.place
+        IOLoop.current().add_callback(self.go_on_with_runs, kernel)
         return f"kernel {record.id} is dead: {reason}"
 
     def _await_answer(self, kernel: WorkspaceKernel) -> None:
@@ -255,6 +260,24 @@ class WorkspaceKernelManager(AsyncMappingKernelManager):
         for task in done:
             if not task.cancelled() and task.exception() is not None:
                 self.log.warning("a kernel failed %s: %s", doing, task.exception())
+
+    # -- cells that the server runs ------------------------------------------------------------------------------
+
+    def has_runs(self, kernel_id: str) -> bool:
+        """Whether the server before has left cells that it ran in this kernel."""
+        return self.cells is not None and self.cells.logs.has_unfinished(kernel_id)
+
+    def go_on_with_runs(self, kernel: WorkspaceKernel) -> None:
+        if self.cells is not None and self.has_runs(kernel.kernel_id):
+            self.cells.of(kernel).adopt()
+
+    def end_runs(self, kernel: WorkspaceKernel, reason: str) -> None:
+        if self.cells is not None:
+            self.cells.ended(kernel, reason)
+
+    def close_runs(self, kernel: WorkspaceKernel) -> None:
+        if self.cells is not None:
+            self.cells.closed(kernel)
 
     # -- what a page misses while it is away ---------------------------------------------------------------------
 

@@ -33,6 +33,8 @@ PAGE_BYTES = 1 << 20
 REPLAY_BYTES = 96 << 20  # the kernel keeps 64 MiB on disk and 4 in memory
 HELD_BACK_BYTES = 8 << 20
 
+NOTHING_KNOWN = b"-"
+"""No message's signature: who asks for what follows it gets all that is kept, and acknowledges nothing."""
 WELCOME = b'"iopub_welcome"'
 
 
@@ -52,8 +54,16 @@ def replay_of(kernel: Any) -> Replay | None:
     return getattr(kernel, "syla_replay", None)
 
 
-async def catch_up(kernel_manager: Any, kernel_id: str) -> None:
+def take_missed(kernel: Any) -> list[Message]:
+    """What no page has got of what somebody else has fetched; the caller is the one that gets it."""
+    missed: list[Message] = getattr(kernel, "syla_missed", [])
+    kernel.syla_missed = []
+    return missed
+
+
+async def catch_up(kernel_manager: Any, kernel_id: str, *, keep_all: bool = False) -> None:
     """Call for an adopted kernel before its first websocket; returns within `ADOPT_SECONDS`, whatever the kernel does.
+    `keep_all`: also what browsers have got is still wanted.
 
     Also learns what a websocket would have to ask a busy kernel for, and wait for its cell: protocol version, state.
     """
@@ -65,7 +75,8 @@ async def catch_up(kernel_manager: Any, kernel_id: str) -> None:
     try:
         async with asyncio.timeout(ADOPT_SECONDS):
             info = control.ask("kernel_info_request", {})
-            page = await control.page(request(replay, _seen(kernel, OUTPUT), live=False, limit_bytes=0), ADOPT_SECONDS)
+            after = NOTHING_KNOWN if keep_all else _seen(kernel, OUTPUT)
+            page = await control.page(request(replay, after, live=False, limit_bytes=0), ADOPT_SECONDS)
             answer = await info
     except (TimeoutError, ValueError):
         return  # it computes without letting go: the first websocket asks again

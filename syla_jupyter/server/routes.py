@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..model.people import Permission
-from . import handlers, running, snapshot_handlers, snapshot_wire, usage_wire, wire
+from . import handlers, queue_handlers, queue_wire, running, snapshot_handlers, snapshot_wire, usage_wire, wire
 from .handlers import Call, Reply
 from .openapi import document
 from .people_routes import PEOPLE_ROUTES
@@ -67,6 +67,12 @@ ROUTES: tuple[Route, ...] = (
           action="execute", body=wire.ExecuteCode, answer=wire.ExecutionShown, refusals=(404, 409, *ENGINE), long=True),
     Route("GET", f"{ONE}/executions/{{execution_id}}", running.get_execution, "What some code did, while it is kept",
           answer=wire.ExecutionShown, refusals=(404, *STORE)),
+    Route("GET", f"{ONE}/queue", queue_handlers.list_queue, "Cells of shared notebooks that run or wait",
+          answer=queue_wire.RunQueue, refusals=(404, *STORE)),
+    Route("DELETE", f"{ONE}/queue/{{execution_id}}", queue_handlers.cancel, "Cancel a cell of yours that waits",
+          action="execute", status=204, refusals=(404, 409, *STORE)),
+    Route("POST", f"{ONE}/queue/{{execution_id}}/input", queue_handlers.answer, "Answer what a cell of yours asks",
+          action="execute", body=queue_wire.AnswerInput, status=204, refusals=(404, 409, *STORE)),
     Route("GET", f"{ONE}/variables", running.list_variables, "Of its long-lived kernel",
           answer=wire.VariableList, refusals=(404, 409, *ENGINE), long=True),
     Route("GET", f"{ONE}/packages", running.list_packages, "Installed in it, on top of its image",

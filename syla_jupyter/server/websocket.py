@@ -11,6 +11,7 @@ goes on with what is live (`replay`); Jupyter's limit of the output rate does no
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from pathlib import Path
@@ -24,7 +25,7 @@ from tornado.websocket import WebSocketClosedError
 from .control import REQUEST
 from .frames import header_of, parent_of, signature_of
 from .incoming import V1, request_header
-from .replay import CatchUp, replay_of
+from .replay import CatchUp, replay_of, take_missed
 from .seen import OUTPUT, REPLY, Deliveries, Seen, seen_at, seen_path_of
 
 OWN_REQUEST = f'"{REQUEST}"'.encode()
@@ -64,6 +65,8 @@ class TellingWebsocketConnection(ZMQChannelsWebsocketConnection):
         connected = super().connect()
         if connected is not None and self._catch_up is not None:
             connected.add_done_callback(lambda _: self._begin_to_catch_up(after))
+        elif connected is not None and (left := take_missed(self.kernel_manager)):
+            connected.add_done_callback(lambda _: self._write_all_missed(left))
         return connected
 
     def _takes_missed(self) -> bool:
@@ -132,6 +135,11 @@ class TellingWebsocketConnection(ZMQChannelsWebsocketConnection):
                 await self._catch_up.run(after)
         except WebSocketClosedError:
             pass  # still due, for the next one
+
+    def _write_all_missed(self, messages: list[list[bytes]]) -> None:
+        with contextlib.suppress(WebSocketClosedError):
+            for message in messages:
+                self._write_missed(message)
 
     def _write_missed(self, message: list[bytes]) -> None:
         self._unlimited = True

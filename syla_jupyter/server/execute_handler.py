@@ -1,0 +1,94 @@
+"""`POST /api/kernels/<id>/execute`: what a page of JupyterLab asks, instead of running a cell itself, where documents
+are shared and `serverSideExecution` is in its configuration.
+
+    {"cell_id": ..., "document_id": "json:notebook:<file id>"}  ->  {"id": ..., "status": "queued" | "ok" | ...}
+
+The source is read from the document, and all that comes of it is written there. The answer comes when the cell has
+ended, for as many cells of a person as leave his browser a connection for anything else: it has six. For all others it
+comes when they are queued.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+
+from ..model.errors import SylaError
+from .cell_run import Run
+from .cells import Cells
+from .endpoint import JsonErrors
+from .errors import describe
+from .naming import body_of
+
+HELD_MAX = 2
+BODY_MAX = 64 << 10
+PATTERN = r"/api/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)/execute"
+ADDRESS = re.compile(r"/api/kernels/([\w-]+)/execute$")
+SETTING = "syla_cells"
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+_runners: Callable[[Method], Method] = authorized(action="execute", resource="kernels")
+
+
+class ExecuteHandler(JsonErrors, APIHandler):
+    auth_resource = "kernels"
+    METHODS = ("POST",)
+    SUPPORTED_METHODS = ("POST",)
+    _held: ClassVar[Counter[str]] = Counter()
+    _announced = ""
+
+    def initialize(self) -> None:
+        """Before it is decided about: a cell above this one may be under way beside it."""
+        cells: Cells | None = self.settings.get(SETTING)
+        named = ADDRESS.search(self.request.path)
+        if cells is not None and named is not None:
+            self._announced = named.group(1)
+            cells.arrived(self._announced, 1)
+
+    def on_finish(self) -> None:
+        self._no_more_under_way()
+        super().on_finish()
+
+    @web.authenticated
+    @_runners
+    async def post(self, kernel_id: str) -> None:
+        try:
+            self._answer(await self._run(kernel_id))
+        except SylaError as exc:
+            status, body = describe(exc)
+            self.set_status(status)
+            self.finish(body.model_dump_json())
+
+    async def _run(self, kernel_id: str) -> Run:
+        cells: Cells | None = self.settings.get(SETTING)
+        passed: Any = getattr(self, "_passed", None)
+        if cells is None or passed is None or passed.principal is None or len(self.request.body) > BODY_MAX:
+            raise web.HTTPError(404 if cells is None else 400)
+        body, user = body_of(self.request.body), passed.principal.name
+        run = await cells.run(kernel_id, body.get("cell_id"), body.get("document_id"), user=user, owner=passed.lasting)
+        self._no_more_under_way()
+        if self._held[user] < HELD_MAX:
+            self._held[user] += 1
+            try:
+                await run.finished.wait()
+            finally:
+                self._held[user] -= 1
+        return run
+
+    def _answer(self, run: Run) -> None:
+        self.set_status(200 if run.status else 202)
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps({"id": run.asked.id, "status": run.status or "queued"}))
+
+    def _no_more_under_way(self) -> None:
+        if self._announced:
+            self.settings[SETTING].arrived(self._announced, -1)
+            self._announced = ""
