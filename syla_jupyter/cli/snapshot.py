@@ -266,6 +266,8 @@ def repair(name: str | None) -> None:
     click.echo(
         f"{record.name!r}: {plural(found.packs_read, 'pack')} read, {plural(found.chunks_found, 'piece')} found."
     )
+    if found.healed:
+        click.echo(f"{plural(len(found.healed), 'damaged object')} taken anew from the backup.")
     for line in damage_lines(found.damage, found.lost_files):
         click.echo(f"  {printable(line)}")
     for number in found.versions_lost:

@@ -111,6 +111,8 @@ class RepairReport:
     chunks_found: int = 0
     damage: tuple[Damage, ...] = ()
     """Objects that could not be used, and are left out from now on."""
+    healed: tuple[str, ...] = ()
+    """Keys of damaged objects that were taken anew from the backup."""
     lost: Mapping[int, tuple[bytes, ...]] = field(default_factory=dict)
     """Version number -> chunk ids that it needs and that are gone. The next save stores anew what is still there."""
     lost_files: Mapping[int, tuple[str, ...]] = field(default_factory=dict)

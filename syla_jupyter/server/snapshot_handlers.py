@@ -159,6 +159,7 @@ def repair(call: Call) -> Reply:
             lost=sorted(found.lost),
             lost_files=_lost_files(found.lost_files),
             versions_lost=list(found.versions_lost),
+            healed=list(found.healed[:FILES_MAX]),
         )
     )
 

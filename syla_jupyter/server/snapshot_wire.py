@@ -142,6 +142,7 @@ class RepairShown(Wire):
     lost: list[int] = Field(description="Versions of which something is lost.")
     lost_files: dict[str, list[str]] = Field(description=LOST_FILES)
     versions_lost: list[int]
+    healed: list[str] = Field(description="Objects that were damaged and are taken anew from the backup.")
 
 
 class PruneShown(Wire):

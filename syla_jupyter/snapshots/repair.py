@@ -20,7 +20,7 @@ from .index import Index
 from .pack_check import check_packs
 from .reachable import reach
 from .state import COLLECT, State, encode_indexes
-from .verify import check_config, lost_of
+from .verify import check_config, check_indexes, lost_of
 
 if TYPE_CHECKING:
     from .progress import Meter
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def repair(repository: Repository, meter: Meter) -> RepairReport:
     """Safe beside saves. Done again after a crash, it does the same; `Cancelled` before anything has changed."""
     repository.refresh()
-    damage = {**repository.log.damage, **repository.index_damage}
+    damage = {**repository.log.damage, **repository.index_damage, **check_indexes(repository, data=True)}
     good, bad, dead = list[Pack](), list[Pack](), list[str]()
     before, known = set(repository.index.packs), repository.index.packs
     ids = _ids(repository)

@@ -75,7 +75,7 @@ def save(
     Parameters
     ----------
     exclude : paths (`part/a/b`) that are left out with all below them, beside caches.
-    if_changed : make no version when the tree equals the newest one.
+    if_changed : make no version when the tree equals the newest one, of which nothing is lost.
     cache_dir : of the host alone; remembers the last list of files, so that the next save need not fetch it.
 
     Raises `BadInput` for a part that is no directory, `Cancelled`, `Conflict` when a collector removed meanwhile what
@@ -85,22 +85,22 @@ def save(
     with repository.session() as session:
         parent = max(repository.versions(), key=lambda version: version.number, default=None)
         cache = ManifestCache(repository, cache_dir)
-        racy_ns = int(clock.now() * 1e9) - RACY_NS
         previous = cache.entries(parent) if parent else {}
-        with TreeReader(session, repository, meter, previous, racy_ns) as run:
+        with TreeReader(session, repository, meter, previous, int(clock.now() * 1e9) - RACY_NS) as run:
             for part in sorted(parts, key=lambda part: part.name):
                 run.walk(part, frozenset(os.fsencode(path.rstrip("/")) for path in exclude))
             run.read_rest()
             entries = run.finished()
-        same = parent is not None and cache.whole and _same(repository, parent, previous, entries)
-        chunks, tree = ([], parent.details["tree"]) if same and parent else manifest.encoded(entries)
+        same = _same(repository, parent, previous, entries) if cache.whole else None
+        chunks, tree = ([], same.details["tree"]) if same else manifest.encoded(entries)
         files = sum([entry.kind != Kind.DIRECTORY for entry in entries])
         bytes_total = sum([entry.size for entry in entries])
         said = run.notes.said()
-        if if_changed and parent is not None and parent.details.get("tree") == tree:
+        lost = session.stats.new_chunks  # of an unchanged tree, and stored again
+        if if_changed and parent is not None and parent.details.get("tree") == tree and not lost:
             session.abort()
             return SaveReport(None, files, bytes_total, run.files_read, said, session.stats, meter.seconds)
-        root = list(parent.root) if same and parent else _added(session, chunks)
+        root = list(same.root) if same else _added(session, chunks)
         meter.tick()
         version = session.commit(
             {
@@ -116,13 +116,13 @@ def save(
     return SaveReport(version, files, bytes_total, run.files_read, said, stats, meter.seconds)
 
 
-def _same(repository: Repository, parent: Version, previous: Mapping[bytes, Entry], entries: list[Entry]) -> bool:
-    """Whether the parent's list of files is this one's, as it was written."""
-    return (
-        isinstance(parent.details.get("tree"), str)
-        and list(previous.values()) == entries
-        and all(map(repository.has, parent.root))
-    )
+def _same(
+    repository: Repository, parent: Version | None, previous: Mapping[bytes, Entry], entries: list[Entry]
+) -> Version | None:
+    """The parent, where its list of files is this one's, as it was written."""
+    if parent is None or not isinstance(parent.details.get("tree"), str):
+        return None
+    return parent if list(previous.values()) == entries and all(map(repository.has, parent.root)) else None
 
 
 def _added(session: Session, chunks: Sequence[bytes]) -> list[bytes]:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from ..model.errors import ObjectMissing
 from ..model.snapshot import Damage, VerifyReport, Version
 from .config import CONFIG_MAX_BYTES, COPY_KEY, KEY
-from .format import Pack, split_ids
+from .crypto import SEALED_MAX_BYTES, object_hash
+from .format import Pack, index_key, split_ids
 from .pack_check import check_packs
 from .reachable import Reached, reach
 
@@ -30,6 +31,7 @@ def verify(repository: Repository, meter: Meter, *, data: float, numbers: Collec
     index = repository.index
     versions = [one for one in repository.versions() if numbers is None or one.number in numbers]
     damage = {**repository.log.damage, **repository.index_damage, **check_config(repository)}
+    damage |= check_indexes(repository, data=data > 0)
     bad: set[bytes] = set()
     for pack, problem in _misfits(repository, index.packs.values()):
         damage[pack.key] = Damage(pack.key, problem)
@@ -85,6 +87,23 @@ def check_config(repository: Repository) -> dict[str, Damage]:
     for key in (KEY, COPY_KEY):
         try:
             if repository.objects.get(key, max_bytes=CONFIG_MAX_BYTES) != repository.config:
+                damage[key] = Damage(key, "is not what was written")
+        except ObjectMissing:
+            damage[key] = Damage(key, "missing")
+    return damage
+
+
+def check_indexes(repository: Repository, *, data: bool) -> dict[str, Damage]:
+    """Index objects in the store itself: this machine may well have copies that another one has not."""
+    objects, damage = repository.objects, dict[str, Damage]()
+    sizes = {info.key: info.size_bytes for info in objects.list("index/")}
+    for id, expected in repository.log.state.indexes.items():
+        key = index_key(id)
+        try:
+            size = sizes[key] if key in sizes else objects.head(key).size_bytes  # a list is no proof
+            if size != expected:
+                damage[key] = Damage(key, f"has {size} bytes instead of {expected}")
+            elif data and object_hash(objects.get(key, max_bytes=SEALED_MAX_BYTES)) != id:
                 damage[key] = Damage(key, "is not what was written")
         except ObjectMissing:
             damage[key] = Damage(key, "missing")

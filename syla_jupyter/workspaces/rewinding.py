@@ -112,6 +112,8 @@ class Rewinding(Endings):
             vault = self._vault()
             vault.version(id, number)
             details = self._described(record)
+            if partial and vault.backup is None:
+                vault.repair(id, watch)  # the save that follows relies on no content that is damaged
             saved = vault.save(
                 record,
                 Reason.PRE_RESTORE,

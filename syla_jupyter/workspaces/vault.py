@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -26,7 +26,7 @@ from ..model.errors import (
     UnknownVersion,
 )
 from ..model.record import WorkspaceRecord
-from ..model.snapshot import Reason, Version
+from ..model.snapshot import Reason, RepairReport, Version
 from .inventory import packages, variable_lines
 from .repositories import Repositories, chosen
 
@@ -151,11 +151,33 @@ class Vault(Repositories):
         """Raises unless the store has all that the version holds."""
         with self.repository(record.id) as repository:
             found = repository.verify(numbers=[version.number])
-            if version.number in found.lost or version.number not in {v.number for v in repository.versions()}:
+            lost = version.number in found.lost or version.number not in {v.number for v in repository.versions()}
+            if lost or any(damage.key.startswith("index/") for damage in found.damage):
                 raise SnapshotDamaged(
                     f"version {version.number} of {record.name!r} is not whole in {self.objects.description}",
-                    "Take another one",
+                    "`syla snapshot repair`, then try again",
                 )
+
+    def repair(self, id: str, watch: Watch) -> RepairReport:
+        """Take damaged objects anew from the backup, save what else can be saved, name what is lost.
+
+        A backup that does not answer stops it: what only that has would be left out for good.
+        """
+        from ..snapshots.heal import heal
+        from ..snapshots.lost import lost_files
+
+        healed: tuple[str, ...] = ()
+        progress, cancelled = watch.progress, watch.cancelled
+        for data in (False, False, True):
+            if self.backup is None:
+                break
+            # What the log names is seen when the log is whole; so is what the index names.
+            with self.repository(id) as repository:
+                damage = repository.verify(data=data, progress=progress, cancelled=cancelled).damage
+                healed += heal(repository, self.backup, id, damage)
+        with self.repository(id) as repository:
+            report = repository.repair(progress=progress, cancelled=cancelled)
+            return replace(report, healed=healed, lost_files=lost_files(repository, report.lost))
 
     def described(self, record: WorkspaceRecord) -> dict[str, Any]:
         """Of a version that is saved now: packages by name, and the image below them."""

@@ -223,12 +223,8 @@ class Versions:
             return replace(report, lost_files=lost_files(repository, report.lost))
 
     def repair(self, id: str, *, watch: Watch = QUIET) -> RepairReport:
-        """Save what can be saved, name what is lost; what the workspace still has, the next save stores again."""
-        from ..snapshots.lost import lost_files
-
-        with self._vault().repository(id) as repository:
-            report = repository.repair(progress=watch.progress, cancelled=watch.cancelled)
-            return replace(report, lost_files=lost_files(repository, report.lost))
+        """As `Vault.repair`; what the workspace still has of what is lost, the next save stores again."""
+        return self._vault().repair(id, watch)
 
     def rekey(self, watch: Watch = QUIET) -> Rekeyed:
         """Have the keys of all workspaces in the store wrapped by the master key in force; `previous_master_key` opens

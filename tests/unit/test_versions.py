@@ -572,6 +572,60 @@ def test_a_damaged_store_is_read_from_the_backup(shared: Path, tmp_path: Path) -
         assert [info.key for info in backup.list("")] == []
 
 
+def test_repair_takes_from_the_backup_what_is_whole_there(shared: Path, tmp_path: Path) -> None:
+    """Packs, the index, a log record, each gone or changed; what the backup gives damaged is not taken."""
+    with local_installation(SystemClock(), snapshot_store=str(shared), backup=LocalObjects(tmp_path / "b")) as local:
+        record = filled(local)
+        for text in ("first", "second"):
+            (record.files / "a.txt").write_text(text)
+            (record.files / "new").write_bytes(os.urandom(1 << 20))
+            local.versions.take(record.id, author="ann")
+        place = shared / "workspaces" / record.id
+        largest, *others = sorted(place.glob("packs/*/*"), key=lambda pack: -pack.stat().st_size)
+        for gone in (others[0], next(place.glob("index/*")), place / "log" / "00000001"):
+            gone.unlink()
+        for store in (shared, tmp_path / "b"):
+            spoiled = store / largest.relative_to(shared)
+            data = bytearray(spoiled.read_bytes())
+            data[len(data) // 2] ^= 1
+            spoiled.write_bytes(data)
+        report = local.versions.repair(record.id)
+        assert len(report.healed) == 3
+        assert [damage.key for damage in report.damage] == [str(largest.relative_to(place))]
+        assert report.lost_files == {1: ("files/sub/b.bin",), 2: ("files/sub/b.bin",)}
+        local.versions.restore(record.id, 1, author="ann", paths=["a.txt"])  # saves first, what is lost as well
+        assert local.versions.verify(record.id, data=True).ok
+        assert (record.files / "a.txt").read_text() == "first"
+
+
+def test_an_index_that_is_only_on_this_machine_is_no_index(local: Local) -> None:
+    """What the store has lost of it is said, and nothing is archived on its word; repair writes it anew."""
+    record = filled(local)
+    local.versions.take(record.id, author="ann")
+    lost = next(info.key for info in local.vault.objects.list(f"workspaces/{record.id}/index/"))
+    local.vault.objects.delete([lost])
+    found = local.versions.verify(record.id)
+    assert [(damage.key, damage.problem) for damage in found.damage] == [(lost.split("/", 2)[2], "missing")]
+    with pytest.raises(SnapshotDamaged, match="not whole"):
+        local.registry.archive(record.id)
+    assert record.files.exists()
+    assert not local.versions.repair(record.id).lost
+    local.registry.archive(record.id)
+    local.registry.recover(record.id)
+    assert (record.files / "a.txt").read_text() == "first"
+
+
+def test_a_partial_restore_loses_nothing_that_was_there(shared: Path) -> None:
+    """A file whose stored content is damaged, and that the workspace still has, is stored again before."""
+    with local_installation(SystemClock(), snapshot_store=str(shared)) as local:
+        record = filled(local)
+        local.versions.take(record.id, author="ann")
+        before = contents(record, local)
+        max((shared / "workspaces" / record.id).glob("packs/*/*"), key=lambda pack: pack.stat().st_size).unlink()
+        local.versions.restore(record.id, 1, author="ann", partial=True)
+        assert contents(record, local) == before
+
+
 def test_a_backup_that_does_not_answer_stops_no_save_and_is_completed_by_the_next(
     shared: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
