@@ -26,6 +26,7 @@ PACKET_MAX = 256 * 1024  # more than a socket takes: a claim arrives whole or no
 WARM_UP_SECONDS = 5
 WELCOME_SECONDS = 0.5
 SUBSCRIBE_ATTEMPTS = 8
+OUTPUT_MAX = 2000  # messages for each reader; beyond that a publisher drops
 BOUND = b'{"bound": true}'
 SOCKETS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
 
@@ -103,10 +104,25 @@ def build_app(prefix: str) -> Any:
     app: Any = IPKernelApp.instance(
         connection_file=prefix + ".json", transport="ipc", ip=prefix, parent_handle=1, **SOCKETS
     )
+    give_output_room(app)
     app.initialize(sys.argv[1:])
     if app.shell is not None:
         app.shell.display_formatter.format(None)  # makes the formatters, which the first value shown would wait for
     return app
+
+
+def give_output_room(app: Any) -> None:
+    """Output that its readers are not ready for waits here, in the container; the server takes little of it ahead."""
+    import zmq
+
+    bind = app._bind_socket
+
+    def bind_with_room(socket: Any, port: int) -> Any:
+        if socket.socket_type == zmq.XPUB:
+            socket.setsockopt(zmq.SNDHWM, OUTPUT_MAX)
+        return bind(socket, port)
+
+    app._bind_socket = bind_with_room
 
 
 def warm_up(app: Any, done: Callable[[], None]) -> None:

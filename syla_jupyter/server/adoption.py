@@ -50,6 +50,7 @@ USED = {
         "_kernel_connections",
         "_kernel_ports",
         "_handle_kernel_died",
+        "_kernel_buffers",
         "_finish_kernel_start",
     ),
     "jupyter_server.services.kernels.kernelmanager:MappingKernelManager.start_watching_activity": ("_activity_stream",),
@@ -180,7 +181,7 @@ def install(
     _add(manager, kernel)
     kernel.start_restarter()
     kernel._connect_control_socket()
-    manager.start_watching_activity(kernel.kernel_id)  # type: ignore[no-untyped-call]
+    manager.start_watching_activity(kernel.kernel_id)
     manager.add_restart_callback(kernel.kernel_id, partial(manager._handle_kernel_died, kernel.kernel_id), DEAD)
 
 

@@ -10,7 +10,8 @@ whose workspace was stopped, archived or deleted is not restarted by itself: tha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from jupyter_client.ioloop.restarter import AsyncIOLoopKernelRestarter
@@ -53,11 +54,13 @@ class WorkspaceKernel(ServerKernelManager):
     unreached: Mapping[str, str] | None = None
     """Where it runs, perhaps: it did not answer when the server started."""
     adopted = False
+    missed: Mapping[str, Any] | None = None
+    """Output of the request with this header did not get to a page: the next page is told."""
     told_at: float | None = None
     """When a page was first told that it is dead, by the loop's time; None: none was."""
     _kernel_info_future: Any
     _catching_up: asyncio.Task[None] | None = None
-    _pages: tuple[str, ...] = ()
+    pages: Sequence[str] = ()
 
     @property
     def _all(self) -> Any:
@@ -106,14 +109,19 @@ class WorkspaceKernel(ServerKernelManager):
     # -- pages ---------------------------------------------------------------------------------------------------
 
     def note_page(self, session: str) -> None:
-        """A page has opened its websocket under this id, which it keeps until it is closed or loaded anew."""
-        others = [page for page in self._pages if page != session]
-        self._pages = (*others[-PAGES_MAX + 1 :], session)
+        """A page has opened its websocket under this id, which it keeps until it is closed or loaded anew.
+
+        The next server knows it too: such a page opens it again by itself.
+        """
+        page, known = _digest(session), self.pages
+        self.pages = (*[one for one in known if one != page][-PAGES_MAX + 1 :], page)
+        if page not in known:
+            self._all.remember(self)
 
     def is_known_page(self, session: str) -> bool:
         """Whether it was open before, and what the kernel says of itself is known: it need not be asked anything."""
         info = getattr(self, "_kernel_info_future", None)
-        return session in self._pages and info is not None and info.done()
+        return _digest(session) in self.pages and info is not None and info.done()
 
     # -- verbs ---------------------------------------------------------------------------------------------------
 
@@ -211,3 +219,8 @@ class WorkspaceKernel(ServerKernelManager):
     @observe("last_activity")
     def _last_activity_changed(self, change: Any) -> None:
         self._all.note_activity(self, change["new"].timestamp())
+
+
+def _digest(session: str) -> str:
+    """Who knows a session's id can take its place; whoever reads a record shall not."""
+    return hashlib.sha256(session.encode(errors="replace")).hexdigest()[:16]

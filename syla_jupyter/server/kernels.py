@@ -26,6 +26,7 @@ from traitlets import default
 from ..model.clock import Clock
 from ..workspaces.activity import Signals
 from .adoption import DEAD, NO_ANSWER, Answer, Survivor, ask, install, install_dead, is_over, prepare, probe
+from .bounded import Kept, Watch, bound
 from .cells import Cells
 from .event_wire import WarningKind
 from .kernel import WorkspaceKernel
@@ -84,6 +85,12 @@ class WorkspaceKernelManager(AsyncMappingKernelManager):
     def _default_kernel_manager_class(self) -> str:
         return "syla_jupyter.server.kernel.WorkspaceKernel"
 
+    @default("context")
+    def _context_default(self) -> Any:
+        context = super()._context_default()
+        bound(context)
+        return context
+
     # -- adoption ------------------------------------------------------------------------------------------------
 
     def adopt_all(self, survival: Survival) -> Iterator[str]:
@@ -116,6 +123,7 @@ class WorkspaceKernelManager(AsyncMappingKernelManager):
     def _adopt(
         self, record: KernelRecord, kernel: WorkspaceKernel, answer: Answer, known: dict[str, Any] | None
     ) -> str:
+        kernel.pages = record.pages
         if not isinstance(answer, Exception):
             install(self, kernel, answer, known)
             kernel.adopted = True
@@ -171,7 +179,7 @@ class WorkspaceKernelManager(AsyncMappingKernelManager):
         given = arguments.get("env") or {}
         env = {name: str(given[name]) for name in survival.environment_kept if name in given}
         id, at = str(kernel.kernel_id), survival.clock.now()
-        record = KernelRecord(id, kernel.kernel_name, place, str(arguments.get("cwd") or ""), env, ended)
+        record = KernelRecord(id, kernel.kernel_name, place, str(arguments.get("cwd") or ""), env, kernel.pages, ended)
         try:
             survival.directory.write(record, at)
             self._noted[id] = at
@@ -285,16 +293,25 @@ class WorkspaceKernelManager(AsyncMappingKernelManager):
         """Asking discards what is kept for another session; not when who asks only looks on."""
         if looks_on(session_key):
             return None
-        return super().get_buffer(kernel_id, session_key)  # type: ignore[no-untyped-call]
+        kept = super().get_buffer(kernel_id, session_key)  # type: ignore[no-untyped-call]
+        if kept is not None and kept["buffer"].lost:
+            cast(WorkspaceKernel, self._kernels[kernel_id]).missed = kept["buffer"].first_parent()
+        return kept
 
     def start_buffering(self, kernel_id: str, session_key: str, channels: Any) -> None:
         if not looks_on(session_key):
             super().start_buffering(kernel_id, session_key, channels)  # type: ignore[no-untyped-call]
+            if kernel_id in self._kernel_buffers:
+                self._kernel_buffers[kernel_id]["buffer"] = Kept()
             return
         for stream in channels.values():
             if not stream.closed():
                 stream.on_recv(None)
                 stream.close()
+
+    def start_watching_activity(self, kernel_id: str) -> None:
+        super().start_watching_activity(kernel_id)  # type: ignore[no-untyped-call]
+        Watch(cast(Any, self._kernels[kernel_id])._activity_stream)
 
     # -- what others want to know --------------------------------------------------------------------------------
 

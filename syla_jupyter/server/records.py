@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -38,6 +38,8 @@ class KernelRecord:
     """The provisioner's word on where it runs; empty for one that runs nowhere any more."""
     cwd: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+    pages: Sequence[str] = ()
+    """Digests of the sessions of pages that have been open, the newest last."""
     ended: str = ""
     """Why it ended, for the person who comes back to it; empty while it may be running."""
 
@@ -48,10 +50,13 @@ class KernelRecord:
             data = json.loads(text)
             if data.pop("version") != VERSION:
                 raise ValueError("it was written by another version")
-            record = cls(id=id, **data)
+            pages = data.pop("pages", [])
+            if not isinstance(pages, list):
+                raise ValueError("it is not a record")
+            record = cls(id=id, pages=tuple(pages), **data)
         except (TypeError, KeyError, AttributeError) as exc:
             raise ValueError(f"it is not a record ({exc})") from exc
-        texts = [record.kernel_name, record.cwd, record.ended]
+        texts = [record.kernel_name, record.cwd, record.ended, *record.pages]
         tables = [record.place, record.env]
         if not all(isinstance(table, dict) for table in tables):
             raise ValueError("it is not a record")

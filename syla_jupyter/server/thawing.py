@@ -101,12 +101,16 @@ class ThawingWebsocketConnection(ZMQChannelsWebsocketConnection):
             await kernel.thawed()
             if self._not_nudged:
                 await self._nudge_now()
+                self._take_missed()
         except Exception as exc:
             self._refuse(str(exc))
             return
         held, self._held, self._releasing = self._held, [], None
         for message in held:
             super().handle_incoming_message(message)
+
+    def _take_missed(self) -> None:
+        """The kernel can be asked at last what it printed while no server ran."""
 
     async def _nudge_now(self) -> None:
         self._not_nudged = False

@@ -17,57 +17,54 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from jupyter_client.jsonutil import json_default
-from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
-from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado.websocket import WebSocketClosedError
 
+from .bounded_websocket import EXECUTE_REPLY, BoundedWebsocketConnection
 from .control import REQUEST
 from .frames import header_of, parent_of, signature_of
-from .incoming import V1, request_header
 from .replay import CatchUp, replay_of, take_missed
 from .seen import OUTPUT, REPLY, Deliveries, Seen, seen_at, seen_path_of
 
 OWN_REQUEST = f'"{REQUEST}"'.encode()
-EXECUTE_REPLY = b'"execute_reply"'
 log = logging.getLogger("syla.server")
 
 
-class TellingWebsocketConnection(ZMQChannelsWebsocketConnection):
-    _last_execute: dict[str, Any] | None = None
-    _last_write: asyncio.Future[None] | None = None
+class TellingWebsocketConnection(BoundedWebsocketConnection):
     _seen_path: Path | None = None
     _deliveries: Deliveries | None = None
     _catch_up: CatchUp | None = None
     _catching_up: asyncio.Task[None] | None = None
     _unlimited = False
 
-    @property
-    def write_message(self) -> Any:
-        return self._write
-
-    def _write(self, message: Any, binary: bool = False) -> asyncio.Future[None]:
-        self._last_write = write = self.websocket_handler.write_message(message, binary=binary)
-        return write
-
     # -- what was missed, and how far the browser has got --------------------------------------------------------
 
     def connect(self) -> Any:
         if not self._takes_missed():
             return super().connect()
-        seen = self._open_seen()
-        after = seen.last(OUTPUT) if seen else None
-        replay = replay_of(self.kernel_manager)
-        if replay is not None and replay.taken_by is None:
-            self._catch_up = CatchUp(
-                replay, write=self._write_missed, flushed=self._flushed, missing=self._tell_missing
-            )
+        after = self._catch_up_after()
         connected = super().connect()
         if connected is not None and self._catch_up is not None:
             connected.add_done_callback(lambda _: self._begin_to_catch_up(after))
         elif connected is not None and (left := take_missed(self.kernel_manager)):
             connected.add_done_callback(lambda _: self._write_all_missed(left))
         return connected
+
+    def _catch_up_after(self) -> bytes | None:
+        """Have a `CatchUp` where something is due that nobody else takes; the last that the browser has got."""
+        seen = self._open_seen()
+        replay = replay_of(self.kernel_manager)
+        if replay is not None and replay.taken_by is None:
+            self._catch_up = CatchUp(
+                replay, write=self._write_missed, flushed=self._flushed, missing=self._tell_missing
+            )
+        return seen.last(OUTPUT) if seen else None
+
+    def _take_missed(self) -> None:
+        if self._takes_missed() and self._catch_up is None:
+            after = self._catch_up_after()
+            if self._catch_up is None:
+                self._write_all_missed(take_missed(self.kernel_manager))
+            self._begin_to_catch_up(after)
 
     def _takes_missed(self) -> bool:
         """Whether what its browser has got need not be kept for another."""
@@ -120,11 +117,6 @@ class TellingWebsocketConnection(ZMQChannelsWebsocketConnection):
         elif channel == "shell" and EXECUTE_REPLY in header_of(message):
             self._deliveries.written(REPLY, signature_of(message), self._unfinished_write())
 
-    def _unfinished_write(self) -> asyncio.Future[None] | None:
-        """The last one, unless the system has taken all its bytes already."""
-        stream = getattr(self.websocket_handler.ws_connection, "stream", None)
-        return self._last_write if stream is None or stream.writing() else None
-
     def _begin_to_catch_up(self, after: bytes | None) -> None:
         if self._catch_up is not None:
             self._catching_up = asyncio.ensure_future(self._run_catch_up(after))
@@ -168,12 +160,10 @@ class TellingWebsocketConnection(ZMQChannelsWebsocketConnection):
     # -- why a kernel has ended ----------------------------------------------------------------------------------
 
     def handle_incoming_message(self, incoming_msg: Any) -> None:
-        marker: Any = b"execute_request" if isinstance(incoming_msg, bytes) else "execute_request"
-        if marker in incoming_msg[:2048]:
-            self._remember(incoming_msg)
-            if self._seen_path != seen_path_of(self.kernel_manager):
-                self._open_seen()
+        before = self._last_execute
         super().handle_incoming_message(incoming_msg)
+        if self._last_execute is not before and self._seen_path != seen_path_of(self.kernel_manager):
+            self._open_seen()
 
     def on_kernel_restarted(self) -> None:
         self._tell_reason()
@@ -183,20 +173,8 @@ class TellingWebsocketConnection(ZMQChannelsWebsocketConnection):
         self._tell_reason()
         super().on_restart_failed()  # type: ignore[no-untyped-call]
 
-    def _remember(self, incoming: Any) -> None:
-        header = request_header(incoming, self.subprotocol)
-        if header.get("msg_type") == "execute_request":
-            self._last_execute = dict(header)
-
     def _tell_reason(self) -> None:
         reason = getattr(self.kernel_manager, "reason", "")
         header = self._last_execute
-        if not reason or header is None:
-            return
-        message = self.session.msg("stream", {"name": "stderr", "text": f"{reason}\n"}, parent={"header": header})
-        message["parent_header"] = header
-        if self.subprotocol == V1:
-            self.write_message(serialize_msg_to_ws_v1(message, "iopub", self.session.pack), binary=True)
-        else:
-            message["channel"] = "iopub"
-            self.write_message(json.dumps(message, default=json_default))
+        if reason and header is not None:
+            self._say("stream", {"name": "stderr", "text": f"{reason}\n"}, header)

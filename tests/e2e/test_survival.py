@@ -504,3 +504,33 @@ async def test_adoption_of_a_suspended_kernel(house: House) -> None:
     async with lab.connected(session) as notebook:
         assert await notebook.value("x") == "42"
     await end(lab, session)
+
+
+async def test_a_page_that_comes_back_to_another_server_thaws_nothing(house: House) -> None:
+    """It waits as it would have at the former server; then it gets what it missed, and its answers. A new page thaws."""
+    lab = house.lab
+    session = await opened(lab)
+    async with lab.connected(session) as notebook:
+        cell = await notebook.begin(
+            "import time\nopen('begun', 'w').close()\nwhile not os.path.exists('away'): time.sleep(0.01)\n"
+            "for number in range(100): print(number)\nopen('over', 'w').close()"
+        )
+        await wait_until_async((lab.root / "begun").exists, 30, "the cell's start")
+        lab.stop(signal.SIGKILL)
+    (lab.root / "away").touch()
+    await wait_until_async((lab.root / "over").exists, 30, "the cell's end")
+    suspend(lab)
+    lab = house.again(None)
+    async with lab.connected(session) as notebook:
+        asked = await notebook.send("kernel_info_request", {})
+        await asyncio.sleep(2)  # longer than it takes to thaw
+        assert frozen(lab)
+        assert notebook.messages == []
+        assert await notebook.value("x") == "42"
+        assert any(m["parent_header"].get("msg_id") == asked for m in notebook.messages)
+        await notebook.until(lambda: len(Cell(notebook, cell.id).text.split()) >= 100, 30, "what was missed")
+        assert Cell(notebook, cell.id).text.split() == [str(number) for number in range(100)]
+    suspend(lab)
+    async with lab.connected(session, page="another") as notebook:
+        assert await notebook.value("x") == "42"
+    await end(lab, session)
