@@ -51,7 +51,6 @@ from .records import claim
 from .rest import Rest
 from .room_socket import SETTING as ROOMS_SETTING
 from .room_socket import Rooms, RoomSocket, SessionOfFile, may_read
-from .rooms import Presences
 from .screened import ScreenedWebsocketConnection
 from .sessions import WorkspaceSessionManager
 from .terminal_handlers import ROUTES as TERMINAL_ROUTES
@@ -223,10 +222,14 @@ class SylaExtension(ExtensionApp):
         server = self._server
         if not self._collaborates:
             return {}
+        assert self._rest is not None
         directory = application.settings.data_dir / "collaboration"
         self._collaboration = Collaboration(server, directory, naming.at, application.clock)
         rooms = Rooms(
-            Presences(), application.clock, may_read(application.access().guard, naming), collaboration.document_types()
+            self._rest.presences,
+            application.clock,
+            may_read(application.access().guard, naming),
+            collaboration.document_types(),
         )
         server.web_app.settings[ROOMS_SETTING] = rooms
         if why := self._collaboration.out_of_force(server):

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ..app import Application
     from .announcer import Announcer
     from .at_work import AtWork
+    from .rooms import Presences
 
 log = logging.getLogger("syla.server")
 Changed = TypeVar("Changed", Limits, Policy)
@@ -51,6 +52,7 @@ class Services:
     announcer: Announcer
     executions: ExecutionCache
     at_work: AtWork
+    presences: Presences
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from .event_socket import SOCKETS
 from .events import EventHub
 from .gates import Gate
 from .handlers import Services
+from .rooms import Presences
 from .routes import ROUTES
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ class Rest:
         self.announcer = Announcer(EventHub(), application.clock, root)
         self._executions = ExecutionCache()
         self._at_work = AtWork()
-        self._services = Services(application, root, base_url, self.announcer, self._executions, self._at_work)
+        self.presences = Presences()
+        self._services = Services(
+            application, root, base_url, self.announcer, self._executions, self._at_work, self.presences
+        )
         application.registry().listeners.append(self._changed)
         application.version_listeners.append(self.announcer.saved)
 
