@@ -35,6 +35,8 @@ STOP_SECONDS = 8.0
 FLUSH_SECONDS = 5.0
 log = logging.getLogger("syla.server")
 PAGE_PARTS = ("@jupyter/collaboration-extension", "@jupyter/docprovider-extension")
+REPLACED = ("@jupyterlab/filebrowser-extension:defaultFileBrowser", "@jupyterlab/notebook-extension:cell-executor")
+"""Parts of JupyterLab that are disabled where those are installed, because they bring their own."""
 SECTION, SWITCH = "YDocExtension", "disable_rtc"
 
 
@@ -218,7 +220,8 @@ def without_page_part(hook: Any) -> Any:
         if hook is not None:
             page_config = hook(handler, page_config)
         parts = [one for one in page_config.get("federated_extensions", ()) if one.get("name") not in PAGE_PARTS]
-        return {**page_config, "federated_extensions": parts, "disableRTC": True}
+        disabled = [one for one in page_config.get("disabledExtensions", ()) if one not in REPLACED]
+        return {**page_config, "federated_extensions": parts, "disabledExtensions": disabled, "disableRTC": True}
 
     return left_out
 

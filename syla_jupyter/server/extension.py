@@ -61,7 +61,6 @@ from .records import claim
 from .rest import Rest
 from .room_socket import SETTING as ROOMS_SETTING
 from .room_socket import Rooms, RoomSocket, SessionOfFile, may_read
-from .rooms import Presences
 from .run_log import RunLogs
 from .screened import ScreenedWebsocketConnection
 from .sessions import WorkspaceSessionManager
@@ -262,10 +261,14 @@ class SylaExtension(ExtensionApp):
         server = self._server
         if not self._collaborates:
             return {}
+        assert self._rest is not None
         directory = application.settings.data_dir / "collaboration"
         self._collaboration = Collaboration(server, directory, naming.at, application.clock)
         rooms = Rooms(
-            Presences(), application.clock, may_read(application.access().guard, naming), collaboration.document_types()
+            self._rest.presences,
+            application.clock,
+            may_read(application.access().guard, naming),
+            collaboration.document_types(),
         )
         server.web_app.settings[ROOMS_SETTING] = rooms
         if why := self._collaboration.out_of_force(server):
@@ -287,9 +290,7 @@ class SylaExtension(ExtensionApp):
             default_id=default_id,
             kernel_workspace=server.kernel_manager.workspace_of,
             terminal_directory=lambda name: self._terminals.directory(name) if self._terminals is not None else None,
-            file_path=lambda id: (
-                server.web_app.settings["file_id_manager"].get_path(id) if self._collaborates else None
-            ),
+            file_path=self._file_path,
         )
 
     def _file_path(self, file_id: str) -> str | None:

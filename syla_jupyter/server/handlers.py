@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .announcer import Announcer
     from .at_work import AtWork
     from .queue_handlers import Desk
+    from .rooms import Presences
 
 log = logging.getLogger("syla.server")
 Changed = TypeVar("Changed", Limits, Policy)
@@ -53,6 +54,7 @@ class Services:
     executions: ExecutionCache
     at_work: AtWork
     desk: Desk
+    presences: Presences
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,31 @@ def list_members(call: Call) -> Reply:
     )
 
 
+def list_participants(call: Call) -> Reply:
+    """Names are those that the doorkeeper found out; what a page says of itself is its colour and its cursors."""
+    record, services = call.found(), call.services
+    guard = services.application.access().guard
+    access, rows = guard.access(record.id), []
+    for one in services.presences.everybody():
+        workspace, path = one.connection.document()
+        if workspace != record.id:
+            continue
+        principal, user, cursors = guard.principal(one.username), one.state.get("user", {}), one.state.get("cursors")
+        rows.append(
+            wire.Participant(
+                user=one.username,
+                display_name=shown.plain(user.get("display_name") or one.username),
+                role=None if principal is None else role_of(principal, access),
+                color=user.get("color"),
+                path=path,
+                cursors=shown.plain(cursors) if isinstance(cursors, list) else [],
+                joined_at=shown.time(one.joined_at),
+                last_activity_at=shown.time(one.active_at),
+            )
+        )
+    return Reply(wire.ParticipantList(participants=rows))
+
+
 def list_shared(call: Call) -> Reply:
     asked: wire.SharedQuery = call.query
     catalog, last = call.services.application.registry().catalog, ""

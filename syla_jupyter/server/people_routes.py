@@ -17,6 +17,8 @@ PEOPLE_ROUTES: tuple[Route, ...] = (
           query=wire.SharedQuery, answer=wire.SharedList, refusals=STORE),
     Route("GET", f"{ONE}/members", handlers.list_members, "Who may use it, and what you may",
           answer=wire.MemberList, refusals=(404, *STORE)),
+    Route("GET", f"{ONE}/participants", handlers.list_participants, "Who is in its documents now",
+          answer=wire.ParticipantList, refusals=(404, *STORE)),
     Route("PUT", MEMBER, handlers.put_member, "Let a user or a team use it", action="write", needs=SHARE,
           query=wire.KindQuery, body=wire.PutMember, answer=wire.Member, refusals=(404, *STORE)),
     Route("DELETE", MEMBER, handlers.remove_member, "Take it back; or leave", action="write", needs=Permission.READ,

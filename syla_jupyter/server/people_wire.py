@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from ..access.service import TOKEN_SECONDS, TOKEN_SECONDS_MAX
 from ..access.sharing import INVITATION_SECONDS, INVITATION_SECONDS_MAX, USES_MAX
@@ -95,6 +95,21 @@ class MemberList(Wire):
     mode: AccessMode
     role: Role | None = Field(description="Of who asks.")
     members: list[Member]
+
+
+class Participant(Wire):
+    user: str
+    display_name: str
+    role: Role | None = Field(description="What he may do here now.")
+    color: str | None
+    path: str = Field(description="Of the document, as the contents API has it.")
+    cursors: list[JsonValue] = Field(description="As his page says it, in positions of the shared document.")
+    joined_at: datetime
+    last_activity_at: datetime
+
+
+class ParticipantList(Wire):
+    participants: list[Participant] = Field(description="Who has which document open now, one for each page.")
 
 
 class SharedWorkspace(Workspace):

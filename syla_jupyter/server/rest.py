@@ -22,6 +22,7 @@ from .events import EventHub
 from .gates import Gate
 from .handlers import Services
 from .queue_handlers import Desk
+from .rooms import Presences
 from .route import PREFIX
 from .routes import ROUTES
 
@@ -46,9 +47,9 @@ class Rest:
         self.announcer = Announcer(EventHub(), application.clock, root)
         self._executions = ExecutionCache()
         self._at_work = AtWork()
-        self.desk = Desk()
+        self.desk, self.presences = Desk(), Presences()
         self._services = Services(
-            application, root, base_url, self.announcer, self._executions, self._at_work, self.desk
+            application, root, base_url, self.announcer, self._executions, self._at_work, self.desk, self.presences
         )
         self._tellers = ThreadPoolExecutor(1, thread_name_prefix="syla-runs")
         application.registry().listeners.append(self._changed)

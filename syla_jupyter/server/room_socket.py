@@ -109,6 +109,12 @@ class RoomSocket:
     def check_origin(self: Any, origin: str | None = None) -> bool:
         return bool(WebSocketMixin.check_origin(self, origin))
 
+    def document(self: Any) -> tuple[str, str]:
+        """(id of its workspace, its path); empty: of none, or of none any more. May be asked in any thread."""
+        document = document_of(self._room_id)
+        path = self._file_id_manager.get_path(document.file_id) if document is not None else None
+        return (self.room.workspace, path) if path else ("", "")
+
     @property
     def max_message_size(self: Any) -> int:
         return WRITERS_MESSAGE_MAX if self._full else READERS_MESSAGE_MAX

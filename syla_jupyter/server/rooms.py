@@ -103,6 +103,10 @@ class Presences:
     def in_room(self, room: str) -> list[Participant]:
         return list(self._rooms.get(room, {}).values())
 
+    def everybody(self) -> list[Participant]:
+        """Who is in a document; may be asked in any thread."""
+        return [one for room in list(self._rooms) if room != GLOBAL for one in self.in_room(room)]
+
     def rooms(self) -> list[str]:
         return list(self._rooms)
 

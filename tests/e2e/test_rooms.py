@@ -191,6 +191,27 @@ async def test_who_somebody_is_cannot_be_forged(school: School) -> None:
         await third.until(lambda: third.others[viewer.client] is None)
 
 
+async def test_participants(school: School) -> None:
+    """Who is in which document now, under the name that the server knows; who may not look is not told."""
+    here = f"{API}/workspaces/class/participants"
+    async with page(school, "eve", FILE) as editor, page(school, "vic", FILE):
+        editor.say({"user": {"name": "root", "color": "#00ff00"}, "cursors": [{"head": 1}]})
+        await editor.synced()
+        async with asyncio.timeout(20):
+            while len(rows := (await school.made("vic", "GET", here))["participants"]) != 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        found = {row["user"]: row for row in rows}
+        assert set(found) == {"eve", "vic"}
+        assert (found["eve"]["role"], found["vic"]["role"]) == ("editor", "viewer")
+        assert found["eve"]["path"] == FILE
+        assert (found["eve"]["color"], found["eve"]["cursors"]) == ("#00ff00", [{"head": 1}])
+        assert found["eve"]["joined_at"] <= found["eve"]["last_activity_at"]
+        assert await school.status("sam", "GET", here) == 403
+    async with asyncio.timeout(20):
+        while (await school.made("vic", "GET", here))["participants"]:  # noqa: ASYNC110 # closed a moment ago
+            await asyncio.sleep(0.1)
+
+
 async def test_who_is_where_is_shown_where_one_may_look(school: School) -> None:
     """On a server with many workspaces a user sees whom he shares a workspace with, and in that workspace only."""
     async with (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jupyter_core.paths import jupyter_path
 from traitlets.config import Config
 
 from syla_jupyter.server import collaboration
@@ -97,6 +99,26 @@ def test_versions_that_nobody_has_looked_at_are_not_used(tmp_path: Path, monkeyp
     server = server_with(Config({"YDocExtension": {"disable_rtc": False}}), *BOTH)
     with pytest.raises(RuntimeError, match="jupyter-server-ydoc"):
         collaboration.prepare(server, tmp_path, lambda: True)
+
+
+def test_pages_without_it_are_as_they_were() -> None:
+    """What it brings is left out, and what it had replaced is there again: just that, as its packages say it."""
+    directories = [Path(one) / "labextensions" for one in jupyter_path()]
+    replaced = set()
+    for name in collaboration.PAGE_PARTS:
+        package = next(file for one in directories if (file := one / name / "package.json").exists())
+        replaced |= set(json.loads(package.read_text())["jupyterlab"].get("disabledExtensions", []))
+    assert replaced == set(collaboration.REPLACED)
+    config = {
+        "federated_extensions": [{"name": "other"}, *({"name": name} for name in collaboration.PAGE_PARTS)],
+        "disabledExtensions": [*collaboration.REPLACED, "somebody:else"],
+        "kept": 1,
+    }
+    made = collaboration.without_page_part(lambda handler, config: {**config, "more": 2})(None, config)
+    assert made == {
+        "federated_extensions": [{"name": "other"}], "disabledExtensions": ["somebody:else"], "disableRTC": True,
+        "kept": 1, "more": 2,
+    }  # fmt: skip
 
 
 def test_without_ids_of_files_there_are_no_rooms(tmp_path: Path) -> None:
