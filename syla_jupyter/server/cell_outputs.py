@@ -34,12 +34,13 @@ class Text:
     def __init__(self) -> None:
         self.settled: list[str] = []
         self.line = ""
-        self._cursor = 0
+        self.cursor = 0
+        """Where the next character goes, in the last line."""
 
     def write(self, text: str) -> None:
         """As a terminal does, as far as JupyterLab does."""
         head, _, tail = text.rpartition("\n")
-        if head and "\r" not in head and "\b" not in head and self._cursor == len(self.line):
+        if head and "\r" not in head and "\b" not in head and self.cursor == len(self.line):
             self._settle(f"{head}\n")
             text = tail
         for part in text.splitlines(keepends=True) if "\r" not in text and "\b" not in text else _parts(text):
@@ -47,9 +48,9 @@ class Text:
 
     def _put(self, part: str) -> None:
         if part == "\r":
-            self._cursor = 0
+            self.cursor = 0
         elif part == "\b":
-            self._cursor = max(0, self._cursor - 1)
+            self.cursor = max(0, self.cursor - 1)
         elif part.endswith("\n"):
             self._over(part[:-1])
             self._settle("\n")
@@ -57,14 +58,19 @@ class Text:
             self._over(part)
 
     def _over(self, text: str) -> None:
-        self.line = self.line[: self._cursor] + text + self.line[self._cursor + len(text) :]
-        self._cursor += len(text)
+        self.line = self.line[: self.cursor] + text + self.line[self.cursor + len(text) :]
+        self.cursor += len(text)
         if len(self.line) > LINE_MAX:
             self._settle("")
 
     def _settle(self, text: str) -> None:
         self.settled.append(self.line + text)
-        self.line, self._cursor = "", 0
+        self.line, self.cursor = "", 0
+
+    def settle(self, text: str) -> None:
+        """Take up text that was written before, as it is."""
+        head, end, self.line = text.rpartition("\n")
+        self.settled = [head + end] if end else []
 
     def __str__(self) -> str:
         return "".join(self.settled) + self.line
@@ -167,7 +173,10 @@ class CellOutputs:
 
     def saved(self) -> dict[str, Any]:
         """For `of`, as JSON."""
-        rows = [{"value": one.plain(), "display_id": one.display_id} for one in self.outputs]
+        rows = [
+            {"value": one.plain(), "display_id": one.display_id, "cursor": one.text.cursor if one.text else 0}
+            for one in self.outputs
+        ]
         sizes = [self._stream_size, self._bundles_size, self.cut_characters, self.left_out]
         return {"outputs": rows, "sizes": sizes, "clear_next": self._clear_next}
 
@@ -179,7 +188,8 @@ class CellOutputs:
             value, text = dict(row["value"]), None
             if value["output_type"] == "stream":
                 text = Text()
-                text.write(value.pop("text"))
+                text.settle(value.pop("text"))
+                text.cursor = row["cursor"]
             found.outputs.append(Output(value, text, row["display_id"]))
         return found
 

@@ -7,6 +7,7 @@ server after this one, has the run as it was.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -95,11 +96,12 @@ class Run:
         if self.log is not None:
             try:
                 self.log.note(self._shortened(row))
-                if self.log.is_long:
-                    self.log.replace([self.head(self.asked), self._snapshot()])
             except OSError:
                 pass  # the disk is full: it is not there after a restart
         self._apply(row)
+        if self.log is not None and self.log.is_long:
+            with contextlib.suppress(OSError):
+                self.log.replace([self.head(self.asked), self._snapshot()])
 
     def _shortened(self, row: Row) -> Row:
         """Of a stream that is cut anyway, the number of characters is enough."""

@@ -66,9 +66,9 @@ class Cells:
             found = self._of[kernel.kernel_id] = KernelRuns(kernel, self._around)
         return found
 
-    def ended(self, kernel: Any, reason: str) -> None:
+    def ended(self, kernel: Any, reason: str, *, sent_only: bool = False) -> None:
         if found := self._of.get(kernel.kernel_id):
-            found.ended(reason)
+            found.ended(reason, sent_only=sent_only)
 
     def closed(self, kernel: Any) -> None:
         if found := self._of.pop(kernel.kernel_id, None):

@@ -141,6 +141,7 @@ class WorkspaceKernel(ServerKernelManager):
             self.execution_state = "starting"
         else:
             await self.thawed()
+        self._all.end_runs(self, self.reason)
         try:
             restarted = await super().restart_kernel(now=now or dead, **kwargs)
         except BaseException as exc:
@@ -148,7 +149,7 @@ class WorkspaceKernel(ServerKernelManager):
                 self.execution_state, self.reason = DEAD, str(exc)
             raise
         self.adopted, self.told_at = False, None
-        self._all.end_runs(self, "")
+        self._all.end_runs(self, "", sent_only=True)
         if self.execution_state == "busy":
             self.execution_state = "idle"  # the cell ended with the former kernel, which could not say so any more
         replay = replay_of(self)

@@ -41,6 +41,8 @@ SETTLE_SECONDS = 3.0
 """For the reply when the kernel is idle, or the other way round."""
 ARRIVE_SECONDS = 0.2
 """Requests that are being decided about may be for cells above this one; not waited for any longer."""
+READY_SECONDS = 60.0
+"""For a kernel that is being started again."""
 LATE_MAX = 200
 """Cells whose threads and displays may still have something to say."""
 LATE_SIZE_MAX = 64 << 20
@@ -130,12 +132,12 @@ class KernelRuns:
         self._touch(run)
         return True
 
-    def ended(self, reason: str) -> None:
-        """The kernel is gone, or another one in its place."""
-        for one in self.queue.drop(everything=True):
+    def ended(self, reason: str, *, sent_only: bool = False) -> None:
+        """The kernel is gone, or another one in its place. `sent_only`: what was not sent yet is for the new one."""
+        for one in [] if sent_only else self.queue.drop(everything=True):
             self._abort(one, "")
         running = self.queue.running
-        if running is not None:
+        if running is not None and (self._runs[running.id].sent or not sent_only):
             self._fail(self._runs[running.id], reason or "The kernel was restarted while this cell ran.")
         self._disconnect()
 
@@ -213,7 +215,7 @@ class KernelRuns:
         if kernel.execution_state == DEAD:
             raise RuntimeError(kernel.reason or "The kernel is dead: restart it")
         await kernel.thawed()
-        client = await self._connected()
+        await asyncio.wait_for(asyncio.shield(kernel.ready), READY_SECONDS)
         document = await self._around.documents.notebook(asked.room)
         cell = self._cells[asked.id]
         source = cell.source(document) if document is not None else ""
@@ -221,6 +223,7 @@ class KernelRuns:
             run.note({"type": "failed", "content": {"reason": "", "status": "ok"}})
             return False
         stop = "raises-exception" not in cell.tags(document)
+        client = await self._connected()
         run.note({"type": "sent"})
         client.execute(asked.id, source, asked.cell, stop_on_error=stop)
         self._around.changed(self._workspace, run, "started")
@@ -312,15 +315,18 @@ class KernelRuns:
     # -- from the kernel -----------------------------------------------------------------------------------------
 
     async def _connected(self) -> CellClient:
-        if self._client is None:
-            client = self._connect()
+        while True:
+            client = self._client or self._connect()
             try:
                 await client.ready()
-            except BaseException:
-                self._disconnect()
-                raise
-        assert self._client is not None
-        return self._client
+            except BaseException as exc:
+                if self._client is client:
+                    self._disconnect()
+                    raise
+                if not isinstance(exc, OSError):
+                    raise
+            if self._client is client:
+                return client  # else the kernel was restarted meanwhile
 
     def _connect(self) -> CellClient:
         session = self._around.logs.session_of(self._id)

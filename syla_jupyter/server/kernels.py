@@ -279,9 +279,9 @@ class WorkspaceKernelManager(AsyncMappingKernelManager):
         if self.cells is not None and self.has_runs(kernel.kernel_id):
             self.cells.of(kernel).adopt()
 
-    def end_runs(self, kernel: WorkspaceKernel, reason: str) -> None:
+    def end_runs(self, kernel: WorkspaceKernel, reason: str, *, sent_only: bool = False) -> None:
         if self.cells is not None:
-            self.cells.ended(kernel, reason)
+            self.cells.ended(kernel, reason, sent_only=sent_only)
 
     def close_runs(self, kernel: WorkspaceKernel) -> None:
         if self.cells is not None:

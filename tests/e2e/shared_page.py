@@ -17,7 +17,7 @@ from tornado.websocket import websocket_connect
 
 from tests.lab import HEADERS, Lab
 
-SECONDS = 12.0
+SECONDS = 60.0
 
 
 def config_of(directory: Path) -> str:
@@ -61,11 +61,13 @@ class SharedPage:
         return "".join(one["text"] for one in self.cell(number)["outputs"] if one["output_type"] == "stream")
 
     async def until(self, condition: Callable[[], Any]) -> Any:
-        async with asyncio.timeout(SECONDS):
-            while not (value := condition()):
-                self._news.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), 0.5)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SECONDS
+        while not (value := condition()):
+            assert loop.time() < until, [str(cell.to_py())[:1000] for cell in self.notebook.ycells]
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), 0.5)
         return value
 
     async def ended(self, number: int) -> dict[str, Any]:
