@@ -122,7 +122,7 @@ async def serving(
     server: Server | None = None
     try:
         record = lab / "runtime" / f"jpserver-{process.pid}.json"
-        await until(lambda: record.exists() or process.poll() is not None, "Jupyter Server did not start")
+        await until(lambda: _is_written(record) or process.poll() is not None, "Jupyter Server did not start")
         if process.poll() is not None:
             raise RuntimeError(f"Jupyter Server ended: {_tail(log)}")
         server = Server(json.loads(record.read_text())["url"], token)
@@ -148,6 +148,11 @@ async def serving(
         except subprocess.TimeoutExpired:
             process.kill()
             await asyncio.to_thread(process.wait)
+
+
+def _is_written(record: Path) -> bool:
+    """It is there for a moment before anything is in it."""
+    return record.exists() and record.stat().st_size > 0
 
 
 async def _answer(server: Server, process: subprocess.Popen[bytes]) -> Any:
