@@ -58,16 +58,16 @@ class Server:
     """When its first answer had come."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._url, self._token = url, token
+        self.url, self.token = url, token
         self._http = AsyncHTTPClient(force_instance=True, max_clients=CONNECTIONS_MAX)
         self._names = itertools.count(1)
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
         answer = await self._http.fetch(
             HTTPRequest(
-                self._url + path,
+                self.url + path,
                 method=method,
-                headers={"Authorization": f"token {self._token}", "Content-Type": "application/json"},
+                headers={"Authorization": f"token {self.token}", "Content-Type": "application/json"},
                 body=None if body is None else json.dumps(body),
                 request_timeout=REPLY_SECONDS,
                 allow_nonstandard_methods=True,
@@ -81,9 +81,9 @@ class Server:
         asked = {"path": directory + name, "name": name, "type": "notebook", "kernel": {"name": kernel}}
         session = await self.call("POST", "api/sessions", asked)
         kernel_id = session["kernel"]["id"]
-        url = self._url.replace("http", "ws", 1) + f"api/kernels/{kernel_id}/channels?session_id={session['id']}"
+        url = self.url.replace("http", "ws", 1) + f"api/kernels/{kernel_id}/channels?session_id={session['id']}"
         socket = await websocket_connect(
-            HTTPRequest(url, headers={"Authorization": f"token {self._token}"}, connect_timeout=REPLY_SECONDS)
+            HTTPRequest(url, headers={"Authorization": f"token {self.token}"}, connect_timeout=REPLY_SECONDS)
         )
         return Opened(session["id"], kernel_id, socket)
 
@@ -127,7 +127,7 @@ async def serving(
     server: Server | None = None
     try:
         record = lab / "runtime" / f"jpserver-{process.pid}.json"
-        await until(lambda: record.exists() or process.poll() is not None, "Jupyter Server did not start")
+        await until(lambda: _is_written(record) or process.poll() is not None, "Jupyter Server did not start")
         if process.poll() is not None:
             raise RuntimeError(f"Jupyter Server ended: {_tail(log)}")
         server = Server(json.loads(record.read_text())["url"], token)
@@ -153,6 +153,11 @@ async def serving(
         except subprocess.TimeoutExpired:
             process.kill()
             await asyncio.to_thread(process.wait)
+
+
+def _is_written(record: Path) -> bool:
+    """It is there for a moment before anything is in it."""
+    return record.exists() and record.stat().st_size > 0
 
 
 async def _answer(server: Server, process: subprocess.Popen[bytes]) -> Any:

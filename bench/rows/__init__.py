@@ -9,6 +9,7 @@ from . import (
     janitor,
     memory,
     metadata,
+    panel,
     rest,
     rest_list,
     restart,
@@ -46,4 +47,7 @@ ROWS: tuple[Row, ...] = (
     variables.LOAD,
     variables.UNCHANGED,
     *snapshots.ROWS,
+    panel.OPENED,
+    panel.FOLLOWED,
+    panel.SCROLLED,
 )

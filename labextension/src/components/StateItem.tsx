@@ -40,7 +40,12 @@ export class StateItem extends ReactWidget {
     }
     const state = stateName(workspace, trans);
     const title = [
-      trans.__('Syla workspace %1: %2', workspace.name, state),
+      trans.__(
+        'Syla workspace %1: %2, template %3',
+        workspace.name,
+        state,
+        workspace.template
+      ),
       deadline(workspace, Date.now(), trans)
     ]
       .filter(Boolean)
