@@ -215,7 +215,7 @@ class KernelRuns:
         if kernel.execution_state == DEAD:
             raise RuntimeError(kernel.reason or "The kernel is dead: restart it")
         await kernel.thawed()
-        await asyncio.wait_for(asyncio.shield(kernel.ready), READY_SECONDS)
+        await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(kernel.ready)), READY_SECONDS)
         document = await self._around.documents.notebook(asked.room)
         cell = self._cells[asked.id]
         source = cell.source(document) if document is not None else ""
