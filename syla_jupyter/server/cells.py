@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..model.errors import BadInput, Conflict, Forbidden, UnknownExecution
+from .adopted_runs import AdoptedRuns
 from .adoption import DEAD
 from .cell_queue import Asked
 from .cell_run import Run
@@ -53,17 +54,17 @@ class Cells:
     ) -> None:
         self._around, self._kernels, self._sessions = around, kernels, sessions
         self._workspace_at = workspace_at
-        self._of: dict[str, KernelRuns] = {}
+        self._of: dict[str, AdoptedRuns] = {}
         around.documents.in_use = self._in_use
 
     @property
     def logs(self) -> RunLogs:
         return self._around.logs
 
-    def of(self, kernel: Any) -> KernelRuns:
+    def of(self, kernel: Any) -> AdoptedRuns:
         found = self._of.get(kernel.kernel_id)
         if found is None:
-            found = self._of[kernel.kernel_id] = KernelRuns(kernel, self._around)
+            found = self._of[kernel.kernel_id] = AdoptedRuns(kernel, self._around)
         return found
 
     def ended(self, kernel: Any, reason: str, *, sent_only: bool = False) -> None:

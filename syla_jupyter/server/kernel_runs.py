@@ -5,10 +5,6 @@
 
 Who asked is asked for again when his turn comes: a role may have been taken meanwhile. A connection to the kernel is
 made with the first cell and stays, since threads go on printing after the cell that started them.
-
-After a restart of the server: what was sent is read again from its log, and from the kernel what it has kept since;
-what was queued is queued. All that the kernel has kept passes by here then, and what is not about these runs goes to
-the first page that comes (`take_missed`).
 """
 
 from __future__ import annotations
@@ -17,7 +13,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,9 +25,7 @@ from .cell_client import CellClient, Frames
 from .cell_queue import QUEUED_MAX, Asked, CellQueue
 from .cell_run import MASK, OF_THE_RUN, Run
 from .frames import header_of, parent_of, signature_of
-from .replay import NOTHING_KNOWN, CatchUp, replay_of
 from .run_log import RunLogs
-from .seen import OUTPUT, seen_at, seen_path_of
 from .shared_cell import SharedCell
 from .shared_documents import SharedDocuments
 
@@ -47,7 +41,6 @@ LATE_MAX = 200
 """Cells whose threads and displays may still have something to say."""
 LATE_SIZE_MAX = 64 << 20
 SAVE_TRIES, SAVE_SECONDS = 30, 1.0
-FOR_PAGES_BYTES = 8 << 20
 MESSAGE_ID = b'"msg_id"'
 log = logging.getLogger("syla.server")
 
@@ -80,9 +73,6 @@ class KernelRuns:
         self._dirty: dict[str, Run] = {}
         self._flushing: asyncio.Task[None] | None = None
         self._settling: set[asyncio.Task[None]] = set()
-        self._for_pages: deque[Frames] = deque()
-        self._pages_have: bytes | None = None
-        self._pages_bytes = 0
 
     # -- asked for by people -------------------------------------------------------------------------------------
 
@@ -215,7 +205,7 @@ class KernelRuns:
         if kernel.execution_state == DEAD:
             raise RuntimeError(kernel.reason or "The kernel is dead: restart it")
         await kernel.thawed()
-        await asyncio.wait_for(asyncio.shield(kernel.ready), READY_SECONDS)
+        await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(kernel.ready)), READY_SECONDS)
         document = await self._around.documents.notebook(asked.room)
         cell = self._cells[asked.id]
         source = cell.source(document) if document is not None else ""
@@ -343,7 +333,7 @@ class KernelRuns:
     def _output(self, frames: Frames) -> None:
         header = header_of(frames)
         update = b'"update_display_data"' in header
-        run = self._runs.get(_parent_id(frames))
+        run = self._runs.get(parent_id(frames))
         if run is None and not update:
             return
         if not any(f'"{type}"'.encode() in header for type in OF_THE_RUN):
@@ -377,86 +367,8 @@ class KernelRuns:
         run.question_from = message
         self._around.changed(self._workspace, run, "input")
 
-    # -- after a restart of the server ---------------------------------------------------------------------------
 
-    def adopt(self) -> None:
-        """Go on with what the server before has left; call when the kernel is adopted, before its first websocket."""
-        running: Run | None = None
-        for run_log, rows in self._around.logs.unfinished(self._id):
-            try:
-                run = Run.read(run_log, rows, lambda id: self._around.aside(self._workspace, id))
-            except (ValueError, TypeError, KeyError, AttributeError, IndexError) as exc:
-                log.warning("a run of kernel %s cannot be read: %r", self._id, exc)
-                run_log.remove()
-                continue
-            self._add(run, SharedCell(run.asked.cell))
-            if run.over.is_set() or run.status:
-                self._later(self._finish(run))
-            elif run.sent:
-                running = run
-            else:
-                self.queue.add(run.asked, len(self._runs))
-        if running is not None:
-            self.queue.running = running.asked
-        if self.kernel.execution_state == DEAD:
-            self.ended(self.kernel.reason or "")
-        elif running is not None or self.queue.waiting:
-            replay = replay_of(self.kernel)
-            client = self._connect()
-            if replay is not None and replay.taken_by is None:
-                self._pages_have = _seen(self.kernel)
-                client.catch_up = CatchUp(replay, write=self._missed, flushed=_at_once, missing=self._tell_missing)
-            self._work = asyncio.ensure_future(self._go_on(client, running))
-
-    async def _go_on(self, client: CellClient, running: Run | None) -> None:
-        try:
-            await client.ready()
-            if client.catch_up is not None:
-                await client.catch_up.run(NOTHING_KNOWN)
-                self.kernel.syla_missed, self._for_pages = list(self._for_pages), deque()
-            client.wake()
-        except (TimeoutError, OSError) as exc:
-            log.warning("kernel %s: what it printed meanwhile is not in the document: %r", self._id, exc)
-        if running is not None:
-            self._touch(running)
-            await self._run_one(running, sent=True)
-        await self._run_all()
-
-    def _missed(self, frames: Frames) -> None:
-        run = self._runs.get(_parent_id(frames))
-        self._output(frames)
-        if self._pages_have is None:
-            return  # no page has ever been there
-        signature = signature_of(frames)
-        if self._pages_have == signature:
-            self._pages_have = b""
-        elif self._pages_have == b"" and (run is None or b'"comm_' in header_of(frames)):
-            self._for_pages.append(frames)
-            self._pages_bytes += sum(map(len, frames))
-            while self._pages_bytes > FOR_PAGES_BYTES:
-                self._pages_bytes -= sum(map(len, self._for_pages.popleft()))
-
-    def _tell_missing(self, lines: int, before: Frames) -> None:
-        run = self._runs.get(self.queue.running.id) if self.queue.running is not None else None
-        if run is not None and lines:
-            run.outputs.say("stderr", f"Up to {lines} lines of output are missing here: nobody listened.\n")
-
-
-async def _at_once() -> None:
-    return None
-
-
-def _seen(kernel: Any) -> bytes | None:
-    seen = seen_at(seen_path_of(kernel))
-    if seen is None:
-        return None
-    try:
-        return seen.last(OUTPUT)
-    finally:
-        seen.close()
-
-
-def _parent_id(frames: Frames) -> str:
+def parent_id(frames: Frames) -> str:
     """What it says of itself; that it is true is checked when it is parsed."""
     parent = parent_of(frames)
     if MESSAGE_ID not in parent:

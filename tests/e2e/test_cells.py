@@ -34,7 +34,7 @@ CASES = [
     "get_ipython().run_cell_magic('capture', 'c', 'print(1)'); c.stdout",
     "x = 1",
     "",
-    "import os; os.system('echo from below'); x",
+    "print('the last'); x",
 ]  # fmt: skip
 ENDLESS = "print('begun', flush=True)\nimport os, time\nwhile not os.path.exists('go'): time.sleep(0.02)\nprint('over')"
 
