@@ -12,16 +12,12 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import zmq
 from jupyter_client.session import Session
-from zmq.eventloop.zmqstream import ZMQStream
 
 from .control import REQUEST
 from .frames import parent_of
 from .replay import CatchUp
 
-QUEUED_MAX = 20_000
-"""Messages that wait while the loop is busy: with the usual 1000, a cell that prints much would lose lines."""
 HEARD_SECONDS = 0.25
 """Whether our subscription counts is asked this often: what a kernel publishes before goes nowhere."""
 CONNECT_SECONDS = 30.0
@@ -56,7 +52,7 @@ class CellClient:
         self.catch_up: CatchUp | None = None
         """While it is there, it decides what is heard, and when."""
         identity = session.encode()
-        self._iopub, self._control = _output_of(kernel), kernel.connect_control()
+        self._iopub, self._control = kernel.connect_iopub(), kernel.connect_control()
         self._shell, self._stdin = kernel.connect_shell(identity=identity), kernel.connect_stdin(identity=identity)
         self._iopub.on_recv(self._output)
         self._shell.on_recv(lambda frames: self._pass_on(frames, self._on_reply))
@@ -119,13 +115,3 @@ class CellClient:
         message = self.parsed(frames)
         if message is not None:
             take(message)
-
-
-def _output_of(kernel: Any) -> Any:
-    """As `connect_iopub`, which sets no limit before it connects."""
-    socket = kernel.context.socket(zmq.SUB, socket_class=zmq.Socket)
-    socket.linger = 0
-    socket.rcvhwm = QUEUED_MAX
-    socket.subscribe(b"")
-    socket.connect(kernel._make_url("iopub"))
-    return ZMQStream(socket)
