@@ -26,7 +26,7 @@ PACKET_MAX = 256 * 1024  # more than a socket takes: a claim arrives whole or no
 WARM_UP_SECONDS = 5
 WELCOME_SECONDS = 0.5
 SUBSCRIBE_ATTEMPTS = 8
-OUTPUT_MAX = 2000  # messages for each reader; beyond that a publisher drops
+OUTPUT_MAX = 20_000  # messages for each reader, in the container's memory; beyond that a publisher drops
 BOUND = b'{"bound": true}'
 SOCKETS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
 

@@ -55,14 +55,29 @@ class ThawingWebsocketConnection(ZMQChannelsWebsocketConnection):
         kernel.note_page(self.session.session)
 
     def nudge(self) -> asyncio.Future[None]:
+        """Nothing is read from the websocket before this is done, so it does not wait for a kernel that stands still."""
         if not self.kernel_manager.frozen:
-            return super().nudge()
-        # Nothing is read from the websocket before this is done, so it does not wait for the kernel.
-        self._not_nudged = True
-        self._hold()
+            nudged = super().nudge()
+            return nudged if nudged.done() else asyncio.ensure_future(self._nudged(nudged))
+        self._nudge_later()
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return done
+
+    async def _nudged(self, nudged: asyncio.Future[None]) -> None:
+        """The workspace may be suspended before its kernel has answered."""
+        while not nudged.done():
+            await asyncio.wait({nudged}, timeout=LOOK_SECONDS)
+            if not nudged.done() and self.kernel_manager.frozen:
+                nudged.cancel()
+                await asyncio.wait({nudged})
+                self._nudge_later()
+                return
+        await nudged
+
+    def _nudge_later(self) -> None:
+        self._not_nudged = True
+        self._hold()
 
     def disconnect(self) -> None:  # type: ignore[override] # as its parent has it
         self._stop_releasing()

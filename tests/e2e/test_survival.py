@@ -463,6 +463,16 @@ async def test_what_pages_ask_by_themselves_thaws_nothing(sleepy: Lab, by: str) 
     await end(sleepy, session)
 
 
+async def test_a_page_that_is_still_connecting(sleepy: Lab) -> None:
+    """Suspended before the kernel has answered the page's websocket, it is resumed by the page's cell."""
+    session = await opened(sleepy)
+    for number in range(5):
+        async with sleepy.connected(session, page=f"page-{number}") as notebook:
+            suspend(sleepy)
+            assert await notebook.value("x") == "42"
+    await end(sleepy, session)
+
+
 async def test_a_suspended_kernel_is_alive(sleepy: Lab) -> None:
     """Nothing believes that it has died, for longer than Jupyter looks; what looks at it does not resume it."""
     async with page(sleepy) as notebook:

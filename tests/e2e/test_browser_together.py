@@ -1,0 +1,145 @@
+"""Three people in one notebook, each in a window of Chromium of his own, on a real server that shares documents: what one
+types the others see, the server runs the cells, a viewer looks on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from ..browser import Tab, open_tab, running_browser
+from ..conftest import StartLab
+from ..installation import wait_until
+from ..lab import Lab
+from .rest_client import Client, warm_client
+from .shared_page import config_of
+
+PATH = "workspaces/class/together.ipynb"
+
+
+@dataclass
+class Together:
+    client: Client
+    lab: Lab
+    owner: Tab
+    editor: Tab
+    viewer: Tab
+
+    @property
+    def on_disk(self) -> str:
+        cells = json.loads((self.lab.root / PATH).read_text() or '{"cells": []}')["cells"]
+        return "\n".join("".join(cell["source"]) for cell in cells)
+
+
+@pytest.fixture(scope="module")
+def together(start_lab: StartLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Together]:
+    lab = start_lab(JUPYTER_CONFIG_DIR=config_of(tmp_path_factory.mktemp("config")))
+    client = warm_client(lab)
+    client.ok("POST", "workspaces", {"name": "class"})
+    cell = {"cell_type": "code", "execution_count": None, "id": "c1", "metadata": {}, "outputs": [], "source": ""}
+    spec = {"display_name": "Python 3 (Syla)", "language": "python", "name": "syla-python"}
+    notebook = {"cells": [cell], "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
+    (lab.root / PATH).write_text(json.dumps(notebook))
+    tokens = {}
+    for name, role in (("eve", "editor"), ("vic", "viewer")):
+        client.ok("POST", "users", {"name": name})
+        tokens[name] = client.ok("POST", f"users/{name}/tokens", {})["secret"]
+        client.ok("PUT", f"workspaces/class/members/{name}", {"role": role})
+    with ExitStack() as stack:
+        browser = stack.enter_context(running_browser())
+        tabs = [stack.enter_context(open_tab(browser, lab))]
+        tabs += [stack.enter_context(open_tab(browser, lab, token=token)) for token in tokens.values()]
+        for tab in tabs:
+            tab.command("docmanager:open", path=PATH)
+            expect(code(tab)).to_be_visible()
+        yield Together(client, lab, *tabs)
+    lab.process.kill()  # its documents are not what is looked at at the end
+    lab.process.wait()
+
+
+def code(tab: Tab) -> Locator:
+    return tab.page.locator(".jp-NotebookPanel:visible .jp-CodeCell .cm-content").first
+
+
+def output(tab: Tab) -> Locator:
+    return tab.page.locator(".jp-NotebookPanel:visible .jp-CodeCell").first.locator(".jp-OutputArea-output")
+
+
+def test_what_one_types_the_others_see(together: Together) -> None:
+    """In both directions, and on disk without anybody's saving."""
+    owner, editor, viewer = together.owner, together.editor, together.viewer
+    code(owner).click()
+    owner.page.keyboard.type("a = 6")
+    for tab in (editor, viewer):
+        expect(code(tab)).to_have_text("a = 6")
+    code(editor).click()
+    editor.page.keyboard.press("Control+End")
+    editor.page.keyboard.type("; print(a * 7)")
+    for tab in (owner, viewer):
+        expect(code(tab)).to_have_text("a = 6; print(a * 7)")
+    wait_until(lambda: together.on_disk == "a = 6; print(a * 7)", 30, "what was typed is on disk")
+
+
+def test_a_viewer_only_looks_on(together: Together) -> None:
+    """Keys and buttons do nothing there, and nothing of it arrives anywhere."""
+    viewer = together.viewer
+    expect(viewer.page.locator(".jp-NotebookPanel .syla-Banner:visible")).to_contain_text("You are a viewer of class")
+    code(viewer).click()
+    viewer.page.keyboard.type("no")
+    viewer.page.keyboard.press("Shift+Enter")
+    expect(code(viewer)).to_have_text("a = 6; print(a * 7)")
+    expect(code(together.owner)).to_have_text("a = 6; print(a * 7)")
+    viewer.shot("together-viewer")
+
+
+def test_the_server_runs_the_cell(together: Together) -> None:
+    """Whoever presses Run, all see the output, once; who ran it is in the notebook."""
+    editor = together.editor
+    editor.kernel_ready()
+    code(editor).click()
+    with editor.page.expect_request(lambda request: request.url.endswith("/execute") and request.method == "POST"):
+        editor.page.keyboard.press("Control+Enter")
+    for tab in (together.owner, editor, together.viewer):
+        expect(output(tab)).to_have_text("42")
+
+    def who() -> object:
+        cells = json.loads((together.lab.root / PATH).read_text() or '{"cells": [{}]}')["cells"]
+        return cells[0].get("metadata", {}).get("execution", {}).get("executed_by")
+
+    wait_until(lambda: who() == "eve", 30, "who ran it is on disk")
+    for tab in (together.owner, editor):
+        tab.shot("together")
+    assert [tab.errors for tab in (together.owner, editor, together.viewer)] == [[], [], []]
+
+
+def test_a_cell_asks_who_ran_it(together: Together) -> None:
+    """A question comes up on the page of who ran the cell, and the answer goes into the document."""
+    editor = together.editor
+    code(editor).click()
+    editor.page.keyboard.press("Control+a")
+    editor.page.keyboard.type("print('hello', input('who? '))")
+    editor.page.keyboard.press("Control+Enter")
+    box = editor.page.get_by_role("dialog").get_by_role("textbox")
+    box.fill("eve")
+    box.press("Enter")
+    for tab in (together.owner, together.viewer):
+        expect(output(tab).last).to_contain_text("hello eve")
+    expect(together.owner.page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_it_is_there_after_the_pages_were_closed(together: Together, tmp_path: Path) -> None:
+    """Of a cell that went on when its page was closed the output is in the notebook."""
+    editor, owner = together.editor, together.owner
+    code(editor).click()
+    editor.page.keyboard.press("Control+a")
+    editor.page.keyboard.type("import os, time\nwhile not os.path.exists('go'): time.sleep(0.02)\nprint('went on')")
+    editor.page.keyboard.press("Control+Enter")
+    expect(owner.page.locator(".jp-NotebookPanel:visible .jp-CodeCell .jp-InputPrompt").first).to_contain_text("*")
+    editor.page.close()
+    (together.lab.root / "workspaces/class/go").touch()
+    expect(output(owner).last).to_contain_text("went on")
