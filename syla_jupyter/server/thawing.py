@@ -55,7 +55,7 @@ class ThawingWebsocketConnection(ZMQChannelsWebsocketConnection):
         kernel.note_page(self.session.session)
 
     def nudge(self) -> asyncio.Future[None]:
-        """Nothing is read from the websocket before this is done, so it does not wait for a kernel that stands still."""
+        """Nothing is read from the websocket before this is done: a kernel that stands still is not waited for."""
         if not self.kernel_manager.frozen:
             nudged = super().nudge()
             return nudged if nudged.done() else asyncio.ensure_future(self._nudged(nudged))

@@ -33,7 +33,7 @@ def peak_bytes(lab: Lab) -> int:
 async def test_a_message_that_is_too_large(lab_server: Lab) -> None:
     """It is not taken at all; the cell says so and ends, for every page; the kernel and its pages go on."""
     async with lab_server.notebook() as notebook, lab_server.connected(notebook.session, page="other") as other:
-        assert await notebook.value("get_ipython().kernel.iopub_thread.socket.sndhwm") == "2000"
+        assert await notebook.value("get_ipython().kernel.iopub_thread.socket.sndhwm") == "20000"
         before = peak_bytes(lab_server)
         for _ in range(2):
             cell = await notebook.begin(LARGE)
