@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from jupyter_client.ioloop.restarter import AsyncIOLoopKernelRestarter
+from jupyter_server._tz import utcnow
 from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
-from traitlets import Type, observe
+from traitlets import Type, default, observe
 
 from ..model.errors import SylaError, WorkspaceLost
 from .adoption import DEAD, Survivor
@@ -61,6 +62,11 @@ class WorkspaceKernel(ServerKernelManager):
     _kernel_info_future: Any
     _catching_up: asyncio.Task[None] | None = None
     pages: Sequence[str] = ()
+
+    @default("last_activity")
+    def _at_first(self) -> Any:
+        """Whoever asks for the list while it is being started gets this; it would get an error instead of the list."""
+        return utcnow()
 
     @property
     def _all(self) -> Any:

@@ -56,6 +56,14 @@ def added(kernels: WorkspaceKernelManager, id: str, place: Place, state: str, at
     return kernel
 
 
+async def test_one_that_is_being_started_is_listed(kernels: WorkspaceKernelManager) -> None:
+    """Before anything has set its time."""
+    kernels._kernels["new"] = kernel = WorkspaceKernel(parent=kernels, kernel_name="x", provisioner=Place("w"))
+    kernel.kernel_id = "new"
+    kernels._kernel_connections["new"] = 0
+    assert [model["id"] for model in kernels.list_kernels() if model["last_activity"]] == ["new"]
+
+
 async def test_activity(kernels: WorkspaceKernelManager) -> None:
     """Busy is what computes; what is frozen, starting or dead is not; executions count once."""
     one = added(kernels, "1", Place("a"), "idle", 1000)
