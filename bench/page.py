@@ -11,18 +11,10 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page, async_playwright
 
+from syla_jupyter.testing.chromium import FLAGS
+
 from .server import Server
 
-FLAGS = [
-    "--no-sandbox",  # for root
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PANEL = "syla-workspaces-panel"
 START_MS = 120_000
 PAGE_PART = Path(__file__).resolve().parent.parent / "syla_jupyter" / "_labextension" / "static"

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from syla_jupyter.testing.chromium import FLAGS
+
 from .installation import wait_until
 from .lab import HEADERS, TOKEN, Lab
 
@@ -25,16 +27,6 @@ SHOTS = os.environ.get("SYLA_SHOTS", "")
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 START_MS = 60_000
 ACTION_MS = 20_000
-FLAGS = [
-    "--no-sandbox",  # for root
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PANEL = "#syla-workspaces-panel"
 CLOSED = "/lsp/"
 """Language servers would run on the host (`server/doors`); JupyterLab asks for them once, whoever looks."""

@@ -27,7 +27,7 @@ from syla_jupyter.model.errors import (
 )
 from syla_jupyter.model.policy import Policy
 from syla_jupyter.model.workspace import MIB, Limits
-from syla_jupyter.workspaces.execution import BUNDLE_MAX, OUTPUT_MAX
+from syla_jupyter.workspaces.execution import BUNDLE_MAX, GRACE_SECONDS, OUTPUT_MAX
 from tests.installation import Installation
 
 Environ = dict[str, str]
@@ -99,7 +99,7 @@ def test_the_time_limit_interrupts(workspace: Workspace) -> None:
     """The kernel and its variables are still there, and what was printed before."""
     ended = workspace.execute("b = 7\nprint('on', flush=True)\nwhile True: pass", timeout_seconds=3)
     assert (ended.status, ended.stdout) == ("timeout", "on\n")
-    assert 3 <= ended.seconds < 60
+    assert 3 <= ended.seconds < 3 + GRACE_SECONDS
     assert workspace.execute("b").result == {"text/plain": "7"}
 
 
@@ -279,8 +279,8 @@ def test_commands_are_bounded(workspace: Workspace) -> None:
     with pytest.raises(AgentTimeout):
         workspace.run(["sleep", "60"], timeout_seconds=0.5)
     began = time.monotonic()
-    assert workspace.run(["sh", "-c", "sleep 300 & echo on"]).stdout == b"on\n"
-    assert time.monotonic() - began < 60
+    assert workspace.run(["sh", "-c", "sleep 20 & echo on"]).stdout == b"on\n"
+    assert time.monotonic() - began < 10
 
 
 def test_suspending_and_stopping_keep_variables(syla: Syla) -> None:

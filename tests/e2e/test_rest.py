@@ -254,9 +254,9 @@ def test_below_our_prefix_all_is_json(lab_server: Lab) -> None:
     """Whoever asks for what is not there gets a JSON answer, logged in or not."""
     for path in ("/syla", "/syla/", "/syla/v2/x", "/syla/v1/workspaces/", "/syla/v1/a/b/c"):
         for method in ("GET", "POST", "DELETE"):
-            answer = requests.request(method, f"http://127.0.0.1:{lab_server.port}{path}", timeout=60)
+            answer = requests.request(method, f"http://127.0.0.1:{lab_server.port}{path}", timeout=10)
             assert (answer.status_code, error_of(answer)["code"]) == (404, "not_found")
-    answer = requests.put(f"http://127.0.0.1:{lab_server.port}/syla/v1/workspaces/x", timeout=60)
+    answer = requests.put(f"http://127.0.0.1:{lab_server.port}/syla/v1/workspaces/x", timeout=10)
     assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, PATCH, DELETE")
 
 
@@ -268,7 +268,7 @@ def test_nobody_gets_in_without_a_login(client: Client, lab_server: Lab) -> None
     document = client.ok("GET", "openapi.json")
     for path, rows in document["paths"].items():
         for method in rows:
-            answer = requests.request(method, client.base + path.replace("{workspace}", "default"), timeout=60)
+            answer = requests.request(method, client.base + path.replace("{workspace}", "default"), timeout=10)
             if path == "/healthz":
                 assert answer.json() == {"status": "ok"}
             else:
@@ -284,14 +284,14 @@ def test_a_browser_sends_its_xsrf_token(lab_server: Lab) -> None:
     base = f"http://127.0.0.1:{lab_server.port}"
     browser = requests.Session()
     browser.get(f"{base}/lab?token={TOKEN}", timeout=30).raise_for_status()
-    browser.get(f"{base}/syla/v1/templates", headers={"Referer": base}, timeout=60).raise_for_status()
+    browser.get(f"{base}/syla/v1/templates", headers={"Referer": base}, timeout=10).raise_for_status()
     address, body = f"{base}/syla/v1/workspaces", {"name": "by a browser"}
     large = {**body, "labels": {"a": "x" * 500_000}}
-    assert [browser.post(address, json=sent, timeout=60).status_code for sent in (body, large)] == [403, 403]
+    assert [browser.post(address, json=sent, timeout=10).status_code for sent in (body, large)] == [403, 403]
     token = {"X-XSRFToken": browser.cookies["_xsrf"]}
     elsewhere = {**token, "Origin": "http://elsewhere.example"}
-    assert browser.post(address, json=body, headers=elsewhere, timeout=60).status_code in (403, 404)
-    assert browser.post(address, json=body, headers=token, timeout=60).status_code == 201
+    assert browser.post(address, json=body, headers=elsewhere, timeout=10).status_code in (403, 404)
+    assert browser.post(address, json=body, headers=token, timeout=10).status_code == 201
 
 
 # -- events ------------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ for number in range(2000 + {MEANWHILE}):
 open('printed', 'w').close()
 """
 """Goes on with most of it once the server has gone."""
-ADOPT_SECONDS = 15.0  # for ten kernels on a busy machine; 0.1 s on an idle one
+ADOPT_SECONDS = 3.0  # for ten kernels on a busy machine; 0.1 s on an idle one
 AT_ONCE_SECONDS = 20.0  # for what would otherwise wait a minute for the kernel
 
 

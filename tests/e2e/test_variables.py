@@ -123,7 +123,7 @@ def test_a_notebook_has_its_variables_in_the_next_container_and_a_restarted_kern
         restarted.run(CELL)
         report = variables.save(live)
         assert {kernel.error for kernel in report.kernels} == {""}
-        assert all(kernel.pause_seconds < 5 for kernel in report.kernels)
+        assert all(kernel.pause_seconds < 1 for kernel in report.kernels)
         restarted.run("later = 1")
         subprocess.run(["docker", "kill", live.container.id], check=True, capture_output=True)
         restarted.process.done.result(20)

@@ -235,14 +235,14 @@ async def until(one: Page, status: str) -> float:
     """Seconds from now until a cell ends like that."""
     began = time.monotonic()
     while (await one.run("1"))["status"] != status:
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 10
     return time.monotonic() - began
 
 
 async def closed(sockets: Sequence[WebSocketClientConnection]) -> float:
     """Seconds until all have ended."""
     began = time.monotonic()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(10):
         for socket in sockets:
             while await socket.read_message() is not None:
                 pass

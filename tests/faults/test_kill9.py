@@ -164,7 +164,7 @@ def test_agent_killed_from_the_host(hostile_host: Host) -> None:
         kernel, _ = box.kernel()
         name = box.workspace.container.name
         subprocess.run(["docker", "kill", name], check=True, capture_output=True)
-        ended = kernel.done.result(60)
+        ended = kernel.done.result(10)
         assert ended.code is None
         assert "killed" in kernel.why()
         assert box.workspace.lost
@@ -195,7 +195,7 @@ def test_zygote_killed_from_inside(hostile_host: Host) -> None:
         assert kernel.exit is None
         first = box.kernel("k0")[0]
         assert first.signal(9)  # its parent is the agent now, which reports it all the same
-        assert first.done.result(60).signal == 9
+        assert first.done.result(10).signal == 9
 
 
 @pytest.mark.parametrize("how", [["rm", "-f"], ["kill"], ["stop", "-t1"]], ids=lambda how: how[0])

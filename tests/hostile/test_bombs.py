@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,13 +23,12 @@ from syla_jupyter.runtimes.rundir import bound
 
 from .conftest import Box, Host, wait_until
 
-RESPONSIVE_SECONDS = 2.0  # half of the processes started on the host, end to end; 0.05 s on an idle machine
-NEVER_SECONDS = 20.0  # no process at all; other tests run beside this one
+RESPONSIVE_SECONDS = 5.0  # a process started on the host, end to end; 0.05 s on an idle machine
 
 
 @contextlib.contextmanager
 def host_responsive() -> Iterator[None]:
-    """Small operations of the host, one after another while the bomb goes off: most are quick, none is stuck."""
+    """Small operations of the host, one after another while the bomb goes off, none of them slow."""
     times: list[float] = []
     over = threading.Event()
 
@@ -49,8 +47,7 @@ def host_responsive() -> Iterator[None]:
         over.set()
         watcher.join()
     assert times
-    assert statistics.median(times) < RESPONSIVE_SECONDS, f"small processes took the host {sorted(times)} s"
-    assert max(times) < NEVER_SECONDS, f"the host took {max(times):.1f} s for a small process"
+    assert max(times) < RESPONSIVE_SECONDS, f"the host took {max(times):.1f} s for a small process"
 
 
 def usable(box: Box, slot: str = "after") -> None:

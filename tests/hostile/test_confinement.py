@@ -306,7 +306,7 @@ started = time.monotonic()
 for address, port in {targets!r}:
     family = socket.AF_INET6 if ':' in address else socket.AF_INET
     with socket.socket(family) as tcp, socket.socket(family, socket.SOCK_DGRAM) as udp:
-        tcp.settimeout(60)
+        tcp.settimeout(5)
         result['tcp'][address] = refused(tcp.connect, (address, port))
         result['udp'][address] = refused(udp.connect, (address, port))
 try:
@@ -321,7 +321,7 @@ result['seconds'] = time.monotonic() - started
     assert {result["tcp"][a] for a in own & set(result["tcp"])} <= {"ECONNREFUSED", "EADDRNOTAVAIL", "ENETUNREACH"}
     assert {a: e for a, e in result["udp"].items() if e not in ("ENETUNREACH", "EADDRNOTAVAIL") and a not in own} == {}
     assert result["name"] == "refused"
-    assert result["seconds"] < 45  # none of them waited for its limit
+    assert result["seconds"] < 5
     assert not select.select(host_services, [], [], 0)[0], "something arrived at a host service"
 
 

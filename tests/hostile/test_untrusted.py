@@ -227,8 +227,8 @@ def test_broken_frames_lose_the_agent(name: str, agent: Make, run_dir: RunDir) -
     client = AgentClient(run_dir.agent_socket, on_lost=lost.set)
     started = time.monotonic()
     with pytest.raises(WorkspaceLost):
-        client.call("usage", timeout=60)
-    assert time.monotonic() - started < 50  # less than the call's own limit
+        client.call("usage", timeout=10)
+    assert time.monotonic() - started < 9  # less than the call's own limit
     assert lost.wait(20)
     with pytest.raises(WorkspaceLost):
         client.call("usage")
@@ -287,7 +287,7 @@ def test_closing_in_mid_frame(cut: int, agent: Make, run_dir: RunDir) -> None:
     agent(greeted(frame(b'{"id":2,"ok":true}')[:cut], stay=False))
     client = AgentClient(run_dir.agent_socket)
     with pytest.raises(WorkspaceLost):
-        client.call("usage", timeout=60)
+        client.call("usage", timeout=5)
 
 
 def live(run_dir: RunDir, host: Host) -> LiveWorkspace:
