@@ -57,6 +57,12 @@ class Runtime(Protocol):
     def thaw(self, container_id: str) -> None:
         """Let a frozen container go on; no error when it runs. `WorkspaceLost` when it is gone."""
 
+    def reclaim(self, container_id: str) -> int:
+        """Move the memory of a frozen container to the host's swap. Bytes; 0 where nothing of the sort can be done.
+
+        A thaw meanwhile ends it, and has not to wait for it.
+        """
+
     def remove(self, container_id: str) -> None:
         """Kill and remove: it is gone when this returns, and when it was before."""
 

@@ -19,6 +19,7 @@ PROC, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 UNLIMITED_BYTES = 1 << 60  # version 1 has no word for it, but a number near 2**63
 CONTAINER_PLACES = ("docker/{}", "system.slice/docker-{}.scope")
 """Where the engine puts containers, by its two drivers, `cgroupfs` and `systemd`."""
+SWAP_LIMIT = "memory.swap.max"
 LOOKS, LOOK_SECONDS = 1000, 0.0005  # a process that waits for a disk stands still when the disk has answered
 
 
@@ -58,6 +59,9 @@ class ContainerGroup:
     def thaw(self) -> None:
         """`OSError` when the container has ended."""
         self._written("THAWED" if self._version_1 else "0", False)
+        swap = self._directory / SWAP_LIMIT
+        if not self._version_1 and swap.exists():
+            swap.write_text("0")  # whoever let it swap while it stood still may be gone (`memory_reclaim`)
 
     def _written(self, word: str, frozen: bool) -> bool:
         for _ in range(LOOKS):

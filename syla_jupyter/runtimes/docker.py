@@ -22,6 +22,7 @@ from .control_groups import ContainerGroup
 from .docker_errors import translate
 from .docker_spec import EGRESS_NETWORK, cpu_limits, create_body, live_limits
 from .firewall import protect
+from .memory_reclaim import reclaim
 
 if TYPE_CHECKING:
     import docker
@@ -112,6 +113,9 @@ class DockerRuntime:
                 group.thaw()
                 return
         self._call("thaw a container", lambda api: api.unpause(container_id), fine="not paused")
+
+    def reclaim(self, container_id: str) -> int:
+        return reclaim(container_id)
 
     def _is_paused(self, container_id: str) -> bool:
         """By the engine itself; one that is not there has not."""

@@ -12,8 +12,10 @@ from ..metrics.gauges import Running
 from ..model.record import WorkspaceRecord
 from ..workspaces.activity import Signals
 from ..workspaces.disk_watch import DiskWatch
+from ..workspaces.engine import Engine
 from ..workspaces.inquiry import Inquiry
 from ..workspaces.janitor import Janitor, JanitorThread
+from ..workspaces.memory_watch import MemoryWatch
 from ..workspaces.places import Places
 from ..workspaces.snapshot_timer import SnapshotTimer
 
@@ -79,6 +81,11 @@ class Housekeeping:
             floor_bytes=settings.disk_floor_bytes,
             warned=disk_warned,
         )
+        memory = MemoryWatch(
+            running=registry.catalog.running,
+            reclaim=Engine(application.runtime, settings.run_dir).reclaim,
+            clock=application.clock,
+        )
         timer = SnapshotTimer(registry=registry, versions=application.versions(), clock=application.clock)
         janitor = Janitor(
             registry=registry,
@@ -87,7 +94,7 @@ class Housekeeping:
             lock_file=settings.data_dir / "janitor.lock",
             activity=activity,
             inside=Inquiry(registry=registry, settings=settings, clock=application.clock),
-            extra=lambda: [*watch.sweep(), *timer.sweep()],
+            extra=lambda: [*watch.sweep(), *memory.sweep(), *timer.sweep()],
             warned=warned,
             tidy=lambda: [*registry.finish(), *application.service.reconcile()],
         )

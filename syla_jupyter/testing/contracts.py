@@ -99,6 +99,19 @@ class RuntimeContract:
         agent.close()
         runtime.remove(info.id)
 
+    def test_a_frozen_container_gives_memory_back_and_goes_on(self, runtime: Runtime, make_spec: MakeSpec) -> None:
+        """Nothing of one that runs; what it had is there after the thaw."""
+        spec, run = make_spec()
+        info, agent = self.started(runtime, spec, run)
+        assert runtime.reclaim(info.id) == 0
+        runtime.freeze(info.id)
+        assert runtime.reclaim(info.id) >= 0
+        runtime.thaw(info.id)
+        assert agent.call("usage")["kernels"] == 0
+        agent.close()
+        runtime.remove(info.id)
+        assert runtime.reclaim(info.id) == 0
+
     def test_a_frozen_container_can_be_removed(self, runtime: Runtime, make_spec: MakeSpec) -> None:
         """Removal needs no thaw, and nothing is found afterwards."""
         spec, run = make_spec()

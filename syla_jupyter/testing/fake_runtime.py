@@ -108,6 +108,10 @@ class FakeRuntime:
         _signal_tree(pid, signal.SIGCONT)
         (self._directory / f"{container_id}.frozen").unlink(missing_ok=True)
 
+    def reclaim(self, container_id: str) -> int:
+        self.calls.append("reclaim")
+        return 0  # processes of this host, which nobody keeps from swapping
+
     def remove(self, container_id: str) -> None:
         self.calls.append("remove")
         with contextlib.suppress(WorkspaceLost, ProcessLookupError):

@@ -40,6 +40,9 @@ class Engine:
         self._runtime.thaw(self._id(record))
         self.run(record).forget(MARK)
 
+    def reclaim(self, record: WorkspaceRecord) -> int:
+        return self._runtime.reclaim(self._id(record))
+
     def change_limits(self, record: WorkspaceRecord, limits: Limits) -> None:
         self._runtime.change_limits(self._id(record), limits)
 
