@@ -35,6 +35,7 @@ from .model.record import WorkspaceRecord
 from .model.retention import Retention
 from .model.snapshot import PruneReport, RepairReport, VerifyReport, Version
 from .model.workspace import Limits, Network, WorkspaceType
+from .servers import Server, running
 from .workspaces import commands, repl
 from .workspaces.execution import Execution, OnMessage, execute
 from .workspaces.inspection import Package, Variable, packages, variables
@@ -67,6 +68,10 @@ class Workspace(SharedWorkspace):
     @property
     def _access(self) -> Access:
         return self._application.access()
+
+    @property
+    def _servers(self) -> Sequence[Server]:
+        return running(self._application.settings.data_dir, self._application.environ)
 
     @property
     def name(self) -> str:

@@ -17,6 +17,7 @@ from .model.people import AccessMode, Grant, Role
 from .model.record import WorkspaceRecord
 from .model.retention import Retention
 from .model.snapshot import PruneReport, RepairReport, VerifyReport, Version
+from .servers import Participant
 from .workspaces import commands
 from .workspaces.execution import Execution
 from .workspaces.inspection import Package, Variable
@@ -119,6 +120,9 @@ class AsyncWorkspace:
 
     async def members(self) -> Members:
         return await asyncio.to_thread(self.sync.members)
+
+    async def participants(self) -> list[Participant]:
+        return await asyncio.to_thread(self.sync.participants)
 
     async def set_access(self, mode: AccessMode | str) -> None:
         await asyncio.to_thread(self.sync.set_access, mode)

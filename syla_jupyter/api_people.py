@@ -19,6 +19,7 @@ from .access.service import TOKEN_SECONDS, Caller, Issued
 from .access.sharing import INVITATION_SECONDS, Invited, Members
 from .model.errors import BadInput
 from .model.people import AccessMode, Grant, Principal, SubjectKind, Team, Token, User
+from .servers import Participant, Server, participants
 
 if TYPE_CHECKING:
     from .access.access import Access
@@ -84,6 +85,15 @@ class SharedWorkspace:
     @property
     def _access(self) -> Access:
         raise NotImplementedError
+
+    @property
+    def _servers(self) -> Sequence[Server]:
+        """That run now; `NoServer`."""
+        raise NotImplementedError
+
+    def participants(self) -> list[Participant]:
+        """Who has its documents open now, as a running server knows it. `NoServer` where none runs."""
+        return participants(self._servers, self.id)
 
     def share(self, who: str, role: str = "viewer", *, team: bool = False) -> Grant:
         """In place of what the user, or team, has had. `UnknownUser`, `UnknownTeam`, `BadInput`."""

@@ -88,6 +88,17 @@ export interface IPeopleEvent {
   role: Role | null;
 }
 
+/** Somebody has come to a workspace's documents, or has left them. */
+export interface IPresenceEvent {
+  event: 'presence';
+  id: string;
+  what: 'joined' | 'left';
+  workspace_id: string;
+  user: string;
+  display_name: string;
+  role: Role | null;
+}
+
 export type IWorkspaceEvent =
   | { event: 'hello'; id: string; reset: boolean }
   | { event: 'change'; id: string; verb: string; workspace: IWorkspace }
@@ -105,6 +116,7 @@ export type IWorkspaceEvent =
       snapshot: ISnapshot;
     }
   | IPeopleEvent
+  | IPresenceEvent
   | {
       event: 'run';
       id: string;

@@ -269,7 +269,7 @@ export class WorkspacesModel implements IDisposable {
       if (event.what === 'input') {
         this._asked.emit(event);
       }
-    } else if (event.event !== 'execution' && this._isListed(event.workspace)) {
+    } else if ('workspace' in event && this._isListed(event.workspace)) {
       this._put(event.workspace);
       this._show();
       if (event.event === 'warning') {

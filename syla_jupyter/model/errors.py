@@ -24,6 +24,7 @@
     │   ├── ObjectMissing     it has no such object
     │   └── ObjectExists      it has one of that name, and was asked for a new one
     ├── SnapshotDamaged       what the object store gave is not what was put there: names what is lost
+    ├── NoServer              what only a running server knows was asked for, and none runs or answers
     ├── AuditDamaged          the audit log is not what was written: names the first line that is missing or changed
     ├── KeyRefused            the master key is missing, or is not the one a repository was made with
     ├── EngineError           the container engine
@@ -185,6 +186,12 @@ class ObjectExists(ObjectsFailed):
 class SnapshotDamaged(SylaError):
     code = "snapshot_damaged"
     exit_code = 74
+
+
+class NoServer(SylaError):
+    code = "no_server"
+    retryable = True
+    exit_code = 69  # EX_UNAVAILABLE
 
 
 class AuditDamaged(SylaError):

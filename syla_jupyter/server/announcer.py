@@ -13,6 +13,7 @@ from typing import Any
 
 from ..access.sharing import PeopleChange
 from ..model.clock import Clock
+from ..model.people import Role
 from ..model.record import WorkspaceRecord
 from ..workspaces.registry import Change
 from ..workspaces.vault import Saved
@@ -22,6 +23,16 @@ from .events import EventHub
 
 PARTS = ("name", "text", "data", "value", "traceback", "status")
 LINE_MAX = 1 << 20  # characters
+
+
+@dataclass(frozen=True)
+class PresenceChange:
+    """Somebody has joined a workspace, or left it."""
+
+    user: str
+    display_name: str
+    role: Role | None
+    joined: bool
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,23 @@ class Announcer:
                 room=asked.room,
                 cell=shown.plain(asked.cell),
                 status=change.status,
+            )
+            return event.model_dump_json()
+
+        self.hub.publish(record.id, record.owner, write)
+
+    def attended(self, record: WorkspaceRecord, change: PresenceChange) -> None:
+        now = shown.time(self._clock.now())
+
+        def write(id: str) -> str:
+            event = event_wire.PresenceEvent(
+                id=id,
+                time=now,
+                what="joined" if change.joined else "left",
+                workspace_id=record.id,
+                user=change.user,
+                display_name=shown.plain(change.display_name),
+                role=change.role,
             )
             return event.model_dump_json()
 

@@ -40,6 +40,7 @@ STATUS: Mapping[type[SylaError], int] = {
     tree.UnknownInvitation: 404,
     tree.UnknownExecution: 404,
     tree.Forbidden: 403,
+    tree.NoServer: 503,
     tree.AuditDamaged: 502,
     tree.StoreFailed: 503,
     tree.StoreUnusable: 503,

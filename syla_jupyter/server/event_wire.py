@@ -101,4 +101,19 @@ class RunEvent(Wire):
     status: str = Field(description="ok, error, aborted; empty before it is completed.")
 
 
-Event = HelloEvent | ChangeEvent | WarningEvent | SnapshotEvent | PeopleEvent | ExecutionEvent | RunEvent
+class PresenceEvent(Wire):
+    """Somebody has come to a workspace's documents, or has left them for longer than a page takes to load again."""
+
+    event: Literal["presence"] = "presence"
+    id: str
+    time: datetime
+    what: Literal["joined", "left"]
+    workspace_id: str
+    user: str
+    display_name: str
+    role: Role | None = Field(description="What he may do here now; null: nothing any more.")
+
+
+Event = (
+    HelloEvent | ChangeEvent | WarningEvent | SnapshotEvent | PeopleEvent | ExecutionEvent | RunEvent | PresenceEvent
+)

@@ -28,14 +28,13 @@ from traitlets.utils.importstring import import_item
 from .. import app
 from ..access.attempts import Attempts
 from ..access.guard import Guard
-from ..model.errors import SylaError, UnknownWorkspace
+from ..model.errors import SylaError
 from ..model.people import Permission
-from ..model.record import State
-from ..workspaces.catalog import Catalog
+from ..servers import note_server
 from ..workspaces.live import LiveWorkspace, container_path
 from ..workspaces.placement import kernel_environment
 from . import collaboration
-from .announcer import Announcer
+from .attendance import Attending
 from .auth import Proofs, WorkspaceIdentityProvider, holds, of_hub, without_token
 from .auth import out_of_force as identity_out_of_force
 from .cell_queue import Asked
@@ -45,13 +44,13 @@ from .contents import WorkspaceContentsManager, out_of_force
 from .doorkeeper import Doorkeeper, WorkspaceAuthorizer, put_in_force
 from .doorkeeper import out_of_force as out_of_force_doorkeeper
 from .doors import check_doors, close_doors
-from .event_wire import WarningKind
 from .execute_handler import PATTERN as EXECUTE_PATTERN
 from .execute_handler import SETTING as CELLS
 from .execute_handler import ExecuteHandler
 from .gates import JUPYTER, Gates
 from .housekeeping import Housekeeping, terminal_signals
 from .kernel import WorkspaceKernel
+from .kernel_ends import tell_end, why_not_restart
 from .kernel_runs import Around
 from .kernels import Survival, WorkspaceKernelManager
 from .kernelspecs import PROVISIONER, WorkspaceKernelSpecManager
@@ -214,6 +213,7 @@ class SylaExtension(ExtensionApp):
         """Have the kernels and sessions of the server before us, before the first request."""
         directory = claim(application.settings.data_dir / "servers", Path(self._server.root_dir))
         self._server.session_manager.keep_in(directory.sessions_file, directory.take_over())
+        note_server(directory.path, self._server.info_file)
         survival = Survival(
             directory=directory,
             clock=application.clock,
@@ -269,6 +269,7 @@ class SylaExtension(ExtensionApp):
             application.clock,
             may_read(application.access().guard, naming),
             collaboration.document_types(),
+            Attending(self._rest.presences, application.clock, self._rest.attended).look,
         )
         server.web_app.settings[ROOMS_SETTING] = rooms
         if why := self._collaboration.out_of_force(server):
@@ -375,26 +376,9 @@ class SylaExtension(ExtensionApp):
             log.warning("kernels cannot start yet: %s (`syla doctor` says more)", exc)
 
 
-def tell_end(catalog: Catalog, announcer: Announcer, id: str, message: str, kind: WarningKind) -> None:
-    """Blocks. Announce a kernel's end, unless it ended with its workspace, which was asked for."""
-    if not why_not_restart(catalog, id):
-        announcer.warned(catalog.get(id), message, kind)
-
-
 def may_execute(guard: Guard, asked: Asked, workspace: str) -> bool:
     """Blocks."""
     if asked.owner:
         return True
     principal = guard.principal(asked.user)
     return principal is not None and guard.decide(principal, Permission.EXECUTE, workspace).allowed
-
-
-def why_not_restart(catalog: Catalog, id: str) -> str:
-    """Why a kernel that has ended with the container of that workspace is to stay so; empty: it is not."""
-    try:
-        record = catalog.get(id)
-    except UnknownWorkspace:
-        return "The kernel ended because its workspace was deleted."
-    if record.state in (State.CREATED, State.ACTIVE):
-        return ""
-    return f"The kernel ended because workspace {record.name!r} is {record.state}: {record.reason}."

@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..model.errors import SylaError
+from ..access.decide import role_of
+from ..model.errors import SylaError, UnknownWorkspace
 from ..workspaces.activity import Signals
 from ..workspaces.executions import ExecutionCache
 from ..workspaces.lifecycle import Verb
 from ..workspaces.registry import Change
-from .announcer import Announcer, RunChange
+from .announcer import Announcer, PresenceChange, RunChange
 from .at_work import AtWork
 from .cell_run import Run
 from .endpoint import gates, rules
@@ -76,6 +77,23 @@ class Rest:
             self._executions.put(workspace, run.execution())
         happened = RunChange(what, run.asked, run.status)
         self._tellers.submit(self._tell_run, workspace, happened)
+
+    def attended(self, workspace: str, user: str, joined: bool) -> None:
+        """Somebody is in a workspace's documents, or is not any more; nobody waits for it."""
+        self._tellers.submit(self._tell_attended, workspace, user, joined)
+
+    def _tell_attended(self, workspace: str, user: str, joined: bool) -> None:
+        application = self._services.application
+        try:
+            record, guard = application.registry().catalog.by_id(workspace), application.access().guard
+            principal = guard.principal(user)
+            role = None if principal is None else role_of(principal, guard.access(workspace))
+            change = PresenceChange(user, guard.display_name(user), role, joined)
+            self.announcer.attended(record, change)
+        except UnknownWorkspace:
+            pass  # it was deleted, and they with it
+        except SylaError as exc:
+            log.warning("who has come or gone is not announced: %s", exc)
 
     def _tell_run(self, workspace: str, happened: RunChange) -> None:
         try:

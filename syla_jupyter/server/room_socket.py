@@ -14,6 +14,7 @@ each time, and told once in a while, in a message of its own. A request to save 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
@@ -49,6 +50,8 @@ class Rooms:
     """(principal, API path) -> bool; may block for one look at the store."""
     types: frozenset[str]
     """Of documents that there are."""
+    look: Callable[[], None] = lambda: None
+    """Called when somebody has come to a document or gone."""
 
 
 class RoomSocket:
@@ -116,6 +119,11 @@ class RoomSocket:
         return (self.room.workspace, path) if path else ("", "")
 
     @property
+    def workspace(self: Any) -> str:
+        """Id of its document's, once that is open; empty: of none."""
+        return str(getattr(self.room, "workspace", ""))
+
+    @property
     def max_message_size(self: Any) -> int:
         return WRITERS_MESSAGE_MAX if self._full else READERS_MESSAGE_MAX
 
@@ -126,6 +134,7 @@ class RoomSocket:
         self._participant = Participant(self._room_id, self.current_user.username, self, now, active_at=now)
         rooms.presences.join(self._participant)
         await super().open(*args, **kwargs)  # type: ignore[misc]
+        rooms.look()
 
     async def on_message(self: Any, message: Any) -> None:
         kind, participant = kind_of(message), self._participant
@@ -196,6 +205,7 @@ class RoomSocket:
     def on_close(self: Any) -> None:
         gone = self._rooms.presences.leave(self._room_id, self)
         super().on_close()  # type: ignore[misc]
+        self._rooms.look()
         if gone is not None and gone.client is not None and gone.state and self.room is not None:
             message = awareness([Presence(gone.client, gone.clock, None)])
             self.create_task(self._tell_gone(self.room, message))

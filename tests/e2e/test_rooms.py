@@ -4,6 +4,10 @@ forged names, and roles that change while a room is open. One real server."""
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ from pycrdt import Doc, Text
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
+from syla_jupyter import AsyncSyla
 from syla_jupyter.server.rooms import GLOBAL
 from tests.conftest import StartLab
 
@@ -210,6 +215,53 @@ async def test_participants(school: School) -> None:
     async with asyncio.timeout(60):
         while (await school.made("vic", "GET", here))["participants"]:  # noqa: ASYNC110 # closed a moment ago
             await asyncio.sleep(0.1)
+
+
+async def test_joining_and_leaving(school: School) -> None:
+    """Once for a person, however many pages, and not for a page that is loaded again; told to who may read. Meanwhile
+    command line and Python know who is there."""
+    made, file = (
+        await school.made("owner", "POST", f"{API}/workspaces", {"name": "attended"}),
+        "workspaces/attended/a.txt",
+    )
+    for name, role in (("rob", "runner"), ("vic", "viewer")):
+        await school.made("owner", "PUT", f"{API}/workspaces/attended/members/{name}", {"role": role})
+    file_of(school, file).write_text("here")
+    heard: dict[str, list[tuple[str, str, str | None]]] = {"vic": [], "sam": []}
+    sockets = {who: await school.connected(who, f"{API}/events") for who in heard}
+
+    async def until(who: str, **wanted: str) -> None:
+        async with asyncio.timeout(90):
+            while line := await sockets[who].read_message():
+                event = json.loads(line)
+                if event["event"] == "presence" and event["workspace_id"] == made["id"]:
+                    heard[who].append((event["what"], event["user"], event["role"]))
+                if wanted.items() <= event.items():
+                    return
+        raise AssertionError("the websocket was closed")
+
+    environ = {**os.environ, "SYLA_HOME": str(school.lab.installation.home)}
+    async with page(school, "rob", file) as first, page(school, "rob", file):
+        await until("vic", event="presence", user="rob")
+        command = [sys.executable, "-m", "syla_jupyter.cli.main", "workspace", "participants", "attended", "--json"]
+        done = await asyncio.to_thread(subprocess.run, command, env=environ, capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        rows = json.loads(done.stdout)["participants"]
+        assert [(row["user"], row["role"], row["path"]) for row in rows] == [("rob", "runner", file)] * 2
+        async with AsyncSyla(school.lab.root, environ) as syla:
+            found = await (await syla.get("attended")).participants()
+            assert [(one.user, one.role) for one in found] == [("rob", "runner")] * 2
+            assert await (await syla.create("nobody here")).participants() == []
+        first.socket.close()
+    async with page(school, "rob", file):
+        pass
+    await until("vic", event="presence", what="left", user="rob")
+    assert heard["vic"] == [("joined", "rob", "runner"), ("left", "rob", "runner")]
+    await school.made("owner", "PUT", f"{API}/workspaces/attended/members/sam", {"role": "viewer"})
+    await until("sam", workspace_id=made["id"])
+    assert heard["sam"] == []
+    for socket in sockets.values():
+        socket.close()
 
 
 async def test_who_is_where_is_shown_where_one_may_look(school: School) -> None:
