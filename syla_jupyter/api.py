@@ -35,7 +35,8 @@ from .model.record import WorkspaceRecord
 from .model.retention import Retention
 from .model.snapshot import PruneReport, RepairReport, VerifyReport, Version
 from .model.workspace import Limits, Network, WorkspaceType
-from .servers import Server, running
+from .rest_client import Server
+from .servers import running
 from .workspaces import commands, repl
 from .workspaces.execution import Execution, OnMessage, execute
 from .workspaces.inspection import Package, Variable, packages, variables

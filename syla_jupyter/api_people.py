@@ -19,7 +19,8 @@ from .access.service import TOKEN_SECONDS, Caller, Issued
 from .access.sharing import INVITATION_SECONDS, Invited, Members
 from .model.errors import BadInput
 from .model.people import AccessMode, Grant, Principal, SubjectKind, Team, Token, User
-from .servers import Participant, Server, participants
+from .rest_client import Server
+from .servers import Participant, participants
 
 if TYPE_CHECKING:
     from .access.access import Access

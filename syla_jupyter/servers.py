@@ -4,44 +4,26 @@
                                             has address and token and is its owner's alone
 
 So there is no second copy of a token, and whoever may not read Jupyter's file gets nothing here either. `SYLA_SERVER`
-and `SYLA_TOKEN` name one server instead, anywhere. What a server answers is looked at as anybody's answer is: bounded,
-with a time limit, and no redirection takes the token elsewhere.
+and `SYLA_TOKEN` name one server instead, anywhere.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from .model.errors import Forbidden, NoServer, UnknownWorkspace
+from .model.errors import NoServer
+from .rest_client import START_IT, Server, ask, quoted
 from .runtimes.rundir import process_identity
 
 FILE = "server.json"
 INFO_MAX = 64 * 1024
-ANSWER_MAX = 4 << 20  # bytes
-ANSWER_SECONDS = 15.0
-START_IT = "Start one with `jupyter lab`, or name one by SYLA_SERVER and SYLA_TOKEN"
 NO_SERVER = "no server of this installation runs, and who is in a workspace is known to a running one only"
-
-
-@dataclass(frozen=True)
-class Server:
-    url: str
-    """With the base path."""
-    token: str
-    local: bool = True
-    """Of this machine: reached without a proxy."""
-
-    def __repr__(self) -> str:
-        return f"Server({self.url!r})"
 
 
 @dataclass(frozen=True)
@@ -88,7 +70,7 @@ def participants(servers: Sequence[Server], workspace: str) -> list[Participant]
     """
     found: list[Participant] = []
     for server in servers:
-        answer = _get(server, f"workspaces/{urllib.parse.quote(workspace, safe='')}/participants")
+        answer = ask(server, "GET", quoted("workspaces", workspace, "participants"))
         try:
             found += [_participant(row) for row in answer["participants"]]
         except (KeyError, TypeError, ValueError) as exc:
@@ -128,40 +110,3 @@ def _server(file: Path, environ: Mapping[str, str]) -> Server | None:
 def _text(file: Path) -> str:
     with file.open() as opened:
         return opened.read(INFO_MAX)
-
-
-class _Stays(urllib.request.HTTPRedirectHandler):
-    """A redirection would take the token along."""
-
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
-
-
-def _get(server: Server, path: str) -> Any:
-    address = f"{server.url.rstrip('/')}/syla/v1/{path}"
-    if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
-        raise NoServer(f"the server listens at {server.url}, which is no web address", "Name one by SYLA_SERVER")
-    handlers = [_Stays(), *([urllib.request.ProxyHandler({})] if server.local else [])]
-    opener = urllib.request.build_opener(*handlers)
-    headers = {"Authorization": f"token {server.token}"} if server.token else {}
-    try:
-        request = urllib.request.Request(address, headers=headers)
-        with opener.open(request, timeout=ANSWER_SECONDS) as answer:
-            text = answer.read(ANSWER_MAX + 1)
-        if len(text) > ANSWER_MAX:
-            raise ValueError("it is too long")
-        return json.loads(text)
-    except urllib.error.HTTPError as exc:
-        exc.close()
-        raise _refusal(server, exc.code) from exc
-    except (OSError, ValueError) as exc:
-        reason = getattr(exc, "reason", None) or exc
-        raise NoServer(f"{server.url} gives no answer: {reason}", START_IT) from exc
-
-
-def _refusal(server: Server, status: int) -> Exception:
-    if status == 404:
-        return UnknownWorkspace("workspace", f"{server.url} does not know it", "Is it a server of this installation?")
-    if status in (302, 401, 403):
-        return Forbidden(f"{server.url} does not let us ask", "Give a token of that server in SYLA_TOKEN")
-    return NoServer(f"{server.url} answers {status}", "Its log says more")

@@ -26,7 +26,7 @@ from .lab import Lab, running_lab
 
 DESCRIBED: pytest.StashKey[list[Any]] = pytest.StashKey()
 """Whatever has a `describe()` for the report of a failed test."""
-OURS = ("SYLA_MEMORY", "SYLA_CPUS", "SYLA_MOUNT", "SYLA_WORKSPACE")
+OURS = ("SYLA_MEMORY", "SYLA_CPUS", "SYLA_MOUNT", "SYLA_WORKSPACE", "SYLA_SERVER", "SYLA_TOKEN")
 JUPYTERS = ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH", "JUPYTER_DEFAULT_PROVISIONER_NAME", "JPY_PARENT_PID")
 
 

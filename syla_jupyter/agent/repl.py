@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import types
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Union
 
 PAYLOAD = "syla"
 ONE_SECONDS = 0.25  # for one variable to say what it is
@@ -32,8 +32,11 @@ def answer(**values: object) -> None:
 # -- a file ----------------------------------------------------------------------------------------------------------
 
 
-def run_file(path: str, arguments: List[str], directory: str) -> None:
-    """Run a script among the kernel's variables, as `python path arguments` in `directory` would see the world."""
+def run_file(path: str, arguments: List[str], directory: str, text: Optional[str] = None) -> None:
+    """Run a script among the kernel's variables, as `python path arguments` in `directory` would see the world.
+
+    `text`: what would be in it, where there is no such file.
+    """
     ip = shell()
     ns = ip.user_ns
     code: Optional[int] = None
@@ -46,8 +49,10 @@ def run_file(path: str, arguments: List[str], directory: str) -> None:
     try:
         ns.update(ours)
         os.chdir(directory)
-        with open(path, "rb") as file:
-            source = file.read()
+        source: Union[str, bytes, None] = text
+        if source is None:
+            with open(path, "rb") as file:
+                source = file.read()
         builtins.exec(compile(source, path, "exec", dont_inherit=True), ns)
     except SystemExit as exc:
         code = exit_code(exc.code)

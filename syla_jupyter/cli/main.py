@@ -10,13 +10,14 @@ from __future__ import annotations
 import errno
 import importlib
 import json
+import os
 import sys
 from typing import Any
 
 import click
 
 from .. import app
-from ..model.errors import SylaError
+from ..model.errors import BadInput, SylaError
 
 COMMANDS = {
     "audit": ("people", "audit_group"),
@@ -30,18 +31,35 @@ COMMANDS = {
     "workspace": ("workspace", "group"),
 }
 """Module beside this one, and what of it is the command; those that are not defined here."""
+REMOTE = {
+    "exec": ("remote_exec", "exec_command"),
+    "snapshot": ("remote_snapshot", "group"),
+    "workspace": ("remote_people", "group"),
+}
+"""The same where `SYLA_SERVER` names a running server; all others need the machine that they are about."""
+
+
+UNSET = "Unset SYLA_SERVER"
+
+
+def _remote() -> bool:
+    return bool(os.environ.get("SYLA_SERVER"))
 
 
 class Commands(click.Group):
     """Every SylaError becomes one line and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *COMMANDS])
+        return sorted(REMOTE if _remote() else [*super().list_commands(ctx), *COMMANDS])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return super().get_command(ctx, cmd_name)
-        module, name = COMMANDS[cmd_name]
+        here = super().get_command(ctx, cmd_name)
+        commands = REMOTE if _remote() else COMMANDS
+        if cmd_name not in commands:
+            if _remote() and (here is not None or cmd_name in COMMANDS):
+                raise BadInput("SYLA_SERVER", f"`syla {cmd_name}` is about the machine it is typed on", UNSET)
+            return here
+        module, name = commands[cmd_name]
         command: click.Command = getattr(importlib.import_module(f".{module}", __package__), name)
         return command
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -23,12 +24,15 @@ def participants(name: str | None, as_json: bool) -> None:
     application = app.shared()
     record = choosing.named(application, name)
     found = ask(running(application.settings.data_dir, application.environ), record.id)
+    show_participants(record.name, found, as_json, application.clock.now())
+
+
+def show_participants(workspace: str, found: Sequence[Participant], as_json: bool, now: float) -> None:
     if as_json:
         shown.print_json({"participants": [_as_json(one) for one in found]})
     elif not found:
-        click.echo(f"Nobody has documents of {record.name!r} open.")
+        click.echo(f"Nobody has documents of {workspace!r} open.")
     else:
-        now = application.clock.now()
         columns = ("who", "role", "document", "colour", "active", "there since")
         shown.print_table(columns, [_row(one, now) for one in found])
 
