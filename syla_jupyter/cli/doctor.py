@@ -60,7 +60,9 @@ def _image(application: app.Application) -> Finding:
 
 def _mounts(application: app.Application) -> Finding:
     if application.runtime.mount_via is MountVia.ATTACH:
-        return Finding("ok", "directories", "attached to running containers, ids mapped: ready ones serve stopped workspaces too")
+        return Finding(
+            "ok", "directories", "attached to running containers, ids mapped: ready ones serve stopped workspaces too"
+        )
     if os.geteuid() == 0:
         return Finding(
             "note",

@@ -106,10 +106,15 @@ class WorkspaceService:
         return claimed
 
     def expect(self, spec: WorkspaceSpec) -> None:
-        """One like it will be started, where it can come from the pool: have it ready then. Returns at once."""
-        if self._settings.pool.size and pooled(spec, self._runtime.mount_via):
+        """One like it will be started, where it can come from the pool: have it ready then. Returns at once, and raises
+        nothing: without it the start takes longer."""
+        if not self._settings.pool.size or not pooled(spec, self._runtime.mount_via):
+            return
+        try:
             self._pool.want(*self._recipe.key(spec))
             self._request_refill()
+        except (SylaError, OSError) as exc:
+            log.warning("nothing is made ready for workspaces like %s: %s", spec.name, exc)
 
     def connect(self, spec: WorkspaceSpec, execution: str) -> LiveWorkspace:
         """To a container that some process started, and that is not frozen; `WorkspaceLost` when it is gone."""

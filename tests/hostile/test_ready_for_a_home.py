@@ -22,6 +22,7 @@ from syla_jupyter.model.errors import StartFailed
 from syla_jupyter.model.record import State, WorkspaceRecord
 from syla_jupyter.model.runtime import MountVia
 from syla_jupyter.model.workspace import MIB, Limits, Network
+from syla_jupyter.runtimes.image_name import image_reference
 from syla_jupyter.workspaces.live import LiveWorkspace
 from syla_jupyter.workspaces.recipe import START_CPUS
 
@@ -277,4 +278,15 @@ def test_a_stop_has_one_made_ready(hostile_host: Host, house: House, monkeypatch
     house.registry.open(record.id)
     house.registry.suspend(record.id, stop=True)
     assert asked == [1]
-    assert key in [status.key for status in house.host.app.pool.status()]
+    (status,) = [status for status in house.host.app.pool.status() if status.key == key]
+    assert status.description == "python · egress · any home"
+
+    template = settings.data_dir / "templates" / "short-lived.toml"
+    template.parent.mkdir(exist_ok=True)
+    image = image_reference(house.host.app.templates.get("python"))
+    template.write_text(f'display_name = "S"\nlanguage = "python"\nimage = "{image}"\n')
+    gone = house.made("gone", template="short-lived")
+    house.registry.open(gone.id)
+    template.unlink()
+    assert house.registry.suspend(gone.id, stop=True).state is State.SUSPENDED
+    assert asked == [1]
