@@ -62,7 +62,8 @@ class Syla(Configurable):
     ).tag(config=True)
     pool_size = Integer(
         1,
-        help="Containers kept ready for each kind of ephemeral workspace in use. 0: none, every start is cold.",
+        help="Containers kept ready for each kind of ephemeral workspace in use, and of workspace that was stopped "
+        "lately. 0: none, every start is cold.",
     ).tag(config=True)
     pool_ttl_seconds = Float(600.0, help="Seconds a ready container waits before it ends by itself.").tag(config=True)
     egress_allowed = List(

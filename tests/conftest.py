@@ -141,6 +141,7 @@ def start_lab(engine: Any, session_dir: Path, request: pytest.FixtureRequest) ->
         described.remove(lab)
     for installation in {lab.installation.home: lab.installation for lab in labs}.values():
         installation.end_workspaces()
+        installation.drain()
         installation.assert_nothing_left()
 
 

@@ -17,11 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from traitlets.config import Config
+
 from syla_jupyter import app
 from syla_jupyter.config import default_run_dir, load_settings
 from syla_jupyter.workspaces.pool import pool_key
 
 POLL_SECONDS = 0.05
+NOTHING_READY = Config({"Syla": {"pool_size": 0}})
+"""For who looks at the containers of workspaces alone: nothing is made ready by what it does."""
 END_SECONDS = 30.0  # for the engine to take a container down
 
 
@@ -90,14 +94,22 @@ class Installation:
                 found.append(f"{process.name} {_text(process / 'cmdline').replace(chr(0), ' ')}")
         return found
 
+    def containers_in_use(self) -> list[str]:
+        """Names of those that are not the pool's."""
+        pooled = self._pooled_runs()
+        return [container.name for container in self.containers() if container.labels.get("syla.run") not in pooled]
+
     def in_use(self) -> list[str]:
         """One line for each container, run directory and connection file that is not the pool's."""
-        pooled = {path.name for path in self.run_directories() if self._pooled(path)}
+        pooled = self._pooled_runs()
         rows = [f"run directory {path}" for path in self.run_directories() if path.name not in pooled]
-        rows += [f"container {c.name}" for c in self.containers() if c.labels.get("syla.run") not in pooled]
+        rows += [f"container {name}" for name in self.containers_in_use()]
         runtime = Path(os.environ["JUPYTER_RUNTIME_DIR"])
         rows += [f"connection file {path}" for path in _listed(runtime) if path.name.startswith("kernel-")]
         return rows
+
+    def _pooled_runs(self) -> set[str]:
+        return {path.name for path in self.run_directories() if self._pooled(path)}
 
     def _pooled(self, run_directory: Path) -> bool:
         """On record as ready, or being made by a refill."""
@@ -123,14 +135,18 @@ class Installation:
 
     def drain(self) -> None:
         """No more refills, and what was ready is ended."""
-        syla("pool", "pause", home=self.home)
+        application = self._application()
+        application.pool.pause(True)
         wait_empty(lambda: [row for row in self.processes() if "pool fill" in row], 60, "still refilling")
-        syla("pool", "drain", home=self.home)
+        application.service.drain()
+
+    def _application(self) -> app.Application:
+        environ = {**os.environ, "SYLA_HOME": str(self.home)}
+        return app.build(load_settings(NOTHING_READY, environ), environ)
 
     def end_workspaces(self) -> None:
         """End the containers that outlive whoever used them, and remove what a killed one has left."""
-        environ = {**os.environ, "SYLA_HOME": str(self.home)}
-        application = app.build(load_settings(None, environ), environ)
+        application = self._application()
         for id in application.store().executions().values():
             application.registry().suspend(id, stop=True, reason="the test is over")
         application.registry().detach()

@@ -1,7 +1,8 @@
 """A workspace with a notebook's kernel: suspended, and back to its first reply, from each level it can be at.
 
-Frozen: beside the engine alone, which is asked for nothing but to pause the container, or to unpause it. Stopped: the
-container is made again and the kernel started in it, beside the start of a local kernel.
+Frozen: beside the engine alone, which is asked for nothing but to pause the container, or to unpause it. Stopped:
+beside the start of a local kernel. Its stop has had a container made ready, which is opened for it; where nothing is
+ready, one is made anew.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from .execution import DEFAULT_WORKSPACE
 
 SUSPEND_MS, RESUME_MS = 25, 30
 ENGINE = "engine alone"
+ANEW = "nothing ready"
 
 
 async def _frozen(bench: Bench, *, timed_resume: bool) -> Outcome:
@@ -55,22 +57,31 @@ async def _thaw(bench: Bench) -> Outcome:
 
 
 async def _restart(bench: Bench) -> Outcome:
-    registry = bench.application.registry()
+    application, registry = bench.application, bench.application.registry()
     async with running(SYLA) as (manager, _):
         id = manager.provisioner.workspace_id
     registry.suspend(id, stop=True)
 
     async def ours() -> float:
-        await bench.calm.wait()
+        await bench.calm.wait(ready=1)
         _, took = await start_to_reply(SYLA)
         await asyncio.to_thread(registry.suspend, id, stop=True)
         return took
 
-    async def local() -> float:
+    async def anew() -> float:
+        application.pool.pause(True)
+        await asyncio.to_thread(application.service.drain)
         await bench.calm.wait()
+        _, took = await start_to_reply(SYLA)
+        application.pool.pause(False)
+        await asyncio.to_thread(registry.suspend, id, stop=True)
+        return took
+
+    async def local() -> float:
+        await bench.calm.wait(ready=1)
         return (await start_to_reply(PYTHON))[1]
 
-    return Outcome(await interleave({OURS: ours, LOCAL: local}, bench.n))
+    return Outcome(await interleave({OURS: ours, LOCAL: local, ANEW: anew}, bench.n))
 
 
 def _at_most(milliseconds: int) -> Target:

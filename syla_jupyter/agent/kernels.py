@@ -135,12 +135,19 @@ class Kernels:
 
     def _work(self) -> None:
         self._make()
-        if self._ready_answers and self._opened and not self._waiting:
-            bound = sum(1 for s in self._spares.values() if s.bound)
-            if self._zygote is None or (not self._preload and bound >= self._wanted_spares):
-                answers, self._ready_answers = self._ready_answers, []
-                for answer in answers:
-                    answer({})
+        if self._ready_answers and self._is_ready():
+            answers, self._ready_answers = self._ready_answers, []
+            for answer in answers:
+                answer({})
+
+    def _is_ready(self) -> bool:
+        """All is done that can be done ahead: until directories are in place nothing is forked or preloaded."""
+        if self._zygote is None:
+            return True
+        if not self._opened:
+            return self._zygote.ready
+        bound = sum(1 for s in self._spares.values() if s.bound)
+        return not self._waiting and not self._preload and bound >= self._wanted_spares
 
     def _make(self) -> None:
         """Hand ready spares to who waits; fork what is missing; then preload; then fork ahead."""

@@ -3,7 +3,8 @@
     hello {version[, claim, seconds]}   first of all; {version, python}. `claim`: this container is mine, which is
                                         said yes to exactly once; `seconds`: hold it, `empty_seconds`: see lease
     open {}                             directories are attached, make spares
-    ready {}                            answered when the preload list is done and the spares are bound
+    ready {}                            answered when the preload list is done and the spares are bound; before `open`:
+                                        when the zygote is there
     renew {seconds} / deadline {seconds}
     start {process, key, cwd, env[, argv]}   a kernel; {pid, prefix}
     command {process, argv, cwd, env[, tty]} + three descriptors

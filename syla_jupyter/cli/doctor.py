@@ -60,7 +60,9 @@ def _image(application: app.Application) -> Finding:
 
 def _mounts(application: app.Application) -> Finding:
     if application.runtime.mount_via is MountVia.ATTACH:
-        return Finding("ok", "directories", "attached to running containers, ids mapped")
+        return Finding(
+            "ok", "directories", "attached to running containers, ids mapped: ready ones serve stopped workspaces too"
+        )
     if os.geteuid() == 0:
         return Finding(
             "note",
@@ -68,7 +70,11 @@ def _mounts(application: app.Application) -> Finding:
             "this kernel or file system cannot map ids: files made inside belong to user 1000",
             "run the server as an ordinary user of group docker",
         )
-    return Finding("ok", "directories", "named when a container is made (not root): the pool keeps one per directory")
+    return Finding(
+        "ok",
+        "directories",
+        "named when a container is made (not root): the pool keeps one per directory, none for stopped workspaces",
+    )
 
 
 def _network() -> Finding:

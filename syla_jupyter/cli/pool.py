@@ -20,7 +20,7 @@ QUIET_WAIT_MAX = 30  # seconds a refill waits for starts to calm down
 
 @click.group("pool")
 def group() -> None:
-    """Containers kept ready for ephemeral workspaces."""
+    """Containers kept ready."""
 
 
 @group.command()
@@ -73,6 +73,7 @@ def drain() -> None:
 @click.option("--memory-cap-bytes", type=int)
 @click.option("--spares", type=int)
 @click.option("--run-dir")
+@click.option("--egress-allowed", multiple=True)
 def fill(**given: Any) -> None:
     """Make what is missing, then end: started in the background after a claim."""
     os.nice(19)
@@ -104,12 +105,14 @@ def fill_config(
     memory_cap_bytes: int | None,
     spares: int | None,
     run_dir: str | None,
+    egress_allowed: tuple[str, ...],
 ) -> Config:
     """What the process that asked was configured with."""
     given = {"pool_size": size, "pool_ttl_seconds": ttl_seconds, "spares": spares, "run_dir": run_dir}
     given["pool_memory"] = None if memory_cap_bytes is None else str(memory_cap_bytes)
     config = Config()
     config.Syla.update({name: value for name, value in given.items() if value is not None})
+    config.Syla.egress_allowed = list(egress_allowed)
     return config
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ..model.runtime import ContainerInfo, ContainerSpec, Mount, MountVia
-from ..model.workspace import Limits
+from ..model.workspace import Limits, Network
 
 LABEL_PREFIX = "syla."  # reserved: a spec cannot be given such a label by a user
 LABEL_HOME = "syla.home"  # which installation (data directory) a container belongs to
@@ -27,6 +27,11 @@ class Runtime(Protocol):
     @property
     def mount_via(self) -> MountVia:
         """How `attach`/`ContainerSpec.mounts` are honoured here."""
+
+    def prepare(self, network: Network) -> None:
+        """Have this host ready for containers on that network: what they may reach is closed off before they run a
+        user's code. `create` does it; a container that another process made is used after it. Costs nothing when done.
+        """
 
     def create(self, spec: ContainerSpec) -> ContainerInfo:
         """Create and start. When it raises, nothing of the container is left.

@@ -75,10 +75,13 @@ class DockerRuntime:
                 self._client = self.connect()
             return self._client
 
+    def prepare(self, network: Network) -> None:
+        if network is Network.EGRESS:
+            self.ensure_egress()
+
     def create(self, spec: ContainerSpec) -> ContainerInfo:
         api: Any = self.client().api
-        if spec.network is Network.EGRESS:
-            self.ensure_egress()
+        self.prepare(spec.network)
         created: dict[str, Any] = {}
         try:
             created = api.create_container_from_config(create_body(spec), name=spec.name)

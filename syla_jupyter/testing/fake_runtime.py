@@ -27,7 +27,7 @@ from typing import Any
 
 from ..model.errors import EngineError, ImageMissing, StartFailed, WorkspaceLost
 from ..model.runtime import ContainerInfo, ContainerSpec, Mount, MountVia
-from ..model.workspace import Limits
+from ..model.workspace import Limits, Network
 from ..runtimes.rundir import process_identity
 
 AGENT = Path(__file__).parents[1] / "agent"
@@ -55,6 +55,9 @@ class FakeRuntime:
     @property
     def mount_via(self) -> MountVia:
         return MountVia.BIND
+
+    def prepare(self, network: Network) -> None:
+        pass
 
     def create(self, spec: ContainerSpec) -> ContainerInfo:
         self.calls.append("create")

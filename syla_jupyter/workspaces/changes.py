@@ -8,6 +8,7 @@ from ..model.record import WorkspaceRecord
 
 STEPS = {
     "create": ("record", "directory"),
+    "claim": ("taken",),
     "start": ("container", "record", "disowned"),
     "suspend": ("frozen", "record"),
     "resume": ("thawed", "record"),

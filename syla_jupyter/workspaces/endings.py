@@ -166,6 +166,7 @@ class Endings(Held):
             self._reach("stop", "record")
             self._engine.end(ended)
             self._reach("stop", "container")
+        self._containers.expect(record.spec(self._places.home(record)))
         return self._changed("stop", record, began), variables
 
     def _vault(self) -> Vault:

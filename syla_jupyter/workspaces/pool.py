@@ -236,6 +236,7 @@ class Pool:
                 ready = sum(1 for p in (file.parent / "ready").iterdir() if not p.name.startswith("."))
             except (OSError, ValueError):
                 continue
-            description = f"{spec.get('template')} · {spec.get('network')} · {spec.get('files') or 'any directory'}"
+            whose = spec.get("files") or ("any home" if spec.get("home") else "any directory")
+            description = f"{spec.get('template')} · {spec.get('network')} · {whose}"
             rows.append((KeyStatus(file.parent.name, description, ready, self.clock.now() - wanted), spec))
         return rows

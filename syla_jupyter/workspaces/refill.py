@@ -20,6 +20,7 @@ def refill_arguments(settings: Settings) -> list[str]:
         f"--memory-cap-bytes={pool.memory_cap_bytes}",
         f"--spares={settings.spares}",
         f"--run-dir={settings.run_dir}",
+        *(f"--egress-allowed={network}" for network in settings.egress_allowed),
     ]
 
 

@@ -5,6 +5,7 @@ ends with its process; the write names the version that was read. A process can 
 numbered in `STEPS`, so the order is always such that what is left over is either nobody's (`reconcile` removes it) or
 asked for by the record (`finish` completes it):
 
+    claim     ours, then its directories, then opened  a container of the pool: as before the record of a start
     start     container, then record, then no owner    before the record the container is nobody's once we are dead
     suspend   frozen, then record                      a frozen container of an active workspace is thawed
     resume    thawed, then record                      a running one of a suspended workspace is frozen
@@ -239,7 +240,8 @@ class Registry(Rewinding):
         check_free((record.files.parent, self._places.home(record)), self._settings.disk_floor_bytes)
         with self.admission.starting(record, self._store.allocations) as recording:
             self._places.make(record)
-            live = self._containers.start(record.spec(self._places.home(record)))
+            spec = record.spec(self._places.home(record))
+            live = self._containers.start(spec, taken=lambda: self._reach("claim", "taken"))
             try:
                 self._reach("start", "container")
                 after = self._moved(record, Verb.START, "in use", started=live.run.id)

@@ -1,11 +1,15 @@
 """Use cases: get a workspace with a running container, and give it up.
 
-    ephemeral(...)   one caller's own: claimed from the pool, else made; ends with `close`, or with its caller
+    ephemeral(...)   one caller's own; ends with `close`, or with its caller
     start(...)       one for a workspace with a record (`registry`), which outlives its caller
     connect(...)     to such a one, from any process
 
-Cold, with directories to attach: create -> agent listens -> attach -> open -> zygote forks the wanted kernel. Each
-step that fails undoes the ones before it. All methods block; callers run them off their event loop.
+The first two claim a container of the pool, else make one (`recipe` says which fits, and what it is made of):
+
+    made       create -> agent listens -> attach -> open -> the zygote forks the wanted kernel
+    claimed    agent says yes -> attach, and for a record: -> open -> the same
+
+Each step that fails undoes the ones before it. All methods block; callers run them off their event loop.
 """
 
 from __future__ import annotations
@@ -15,47 +19,22 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ..model.errors import AgentError, StartFailed, SylaError, WorkspaceLost
-from ..model.runtime import (
-    HOME_DIR,
-    WORKSPACE_DIR,
-    AgentConfig,
-    ContainerInfo,
-    ContainerSpec,
-    Mount,
-    MountVia,
-    User,
-)
+from ..model.runtime import ContainerInfo, Mount, MountVia, User
 from ..model.settings import Settings
 from ..model.template import Template
-from ..model.workspace import Limits, Network, WorkspaceSpec, WorkspaceType
+from ..model.workspace import WorkspaceSpec
 from ..runtimes.agent_client import AgentClient, wait_for_agent
-from ..runtimes.base import (
-    LABEL_EXECUTION,
-    LABEL_HOME,
-    LABEL_KIND,
-    LABEL_OWNER,
-    LABEL_RUN,
-    LABEL_WORKSPACE,
-    Runtime,
-)
+from ..runtimes.base import LABEL_RUN, Runtime
 from ..runtimes.rundir import RunDir
 from .live import LiveWorkspace
-from .pool import Pool, pool_key
+from .pool import Pool
+from .recipe import START_CPUS, Recipe, TemplateSource, mounts, pooled, spec_from
 from .reconcile import reconcile
 
 log = logging.getLogger("syla.workspaces")
-
-START_CPUS = 2.0
-"""Cores a container may use while it starts, whatever its limit."""
-UNCLAIMED_SECONDS = 30.0
-"""Lease of a container whose maker has not held it yet: it died between two lines of `_make`."""
-
-
-class TemplateSource(Protocol):
-    def get(self, name: str) -> Template: ...
 
 
 class WorkspaceService:
@@ -75,10 +54,18 @@ class WorkspaceService:
         request_refill: Callable[[], None] = lambda: None,
         kept: Callable[[], Set[str]] = frozenset,
     ) -> None:
-        self._settings, self._runtime, self._pool = settings, runtime, pool
-        self._templates, self._image_of = templates, image_of
-        self._agent_dir, self._python_dir = agent_dir, python_dir
-        self._user, self._owner, self._host_mounts = user, owner, host_mounts
+        self._settings, self._runtime, self._pool, self._user = settings, runtime, pool, user
+        self._recipe = Recipe(
+            settings=settings,
+            templates=templates,
+            image_of=image_of,
+            agent_dir=agent_dir,
+            python_dir=python_dir,
+            user=user,
+            owner=owner,
+            mount_via=runtime.mount_via,
+            host_mounts=host_mounts,
+        )
         self._request_refill = request_refill
         self._kept = kept
         self._live: set[LiveWorkspace] = set()
@@ -88,7 +75,7 @@ class WorkspaceService:
     @property
     def home_label(self) -> str:
         """Which installation a container belongs to: told apart by data directory."""
-        return pool_key(str(self._settings.data_dir))[:12]
+        return self._recipe.home_label
 
     # -- use cases ---------------------------------------------------------------------------------------------
 
@@ -96,16 +83,38 @@ class WorkspaceService:
         """A workspace for one caller, from the pool where one fits."""
         if spec.home is not None:
             return self._make(spec, kind="workspace")
-        key, description = self._key(spec)
+        key, description = self._recipe.key(spec)
         self._pool.want(key, description)
         try:
             return self._claim(spec, key) or self._make(spec, kind="workspace")
         finally:
             self._request_refill()
 
-    def start(self, spec: WorkspaceSpec) -> LiveWorkspace:
-        """A container for a workspace with a record; whoever writes the record disowns its run directory then."""
-        return self._make(spec, kind="workspace")
+    def start(self, spec: WorkspaceSpec, *, taken: Callable[[], None] = lambda: None) -> LiveWorkspace:
+        """A container for a workspace with a record; whoever writes the record disowns its run directory then.
+
+        `taken` is called where a ready one is ours and not opened yet: somewhere to die, for tests.
+        """
+        self._check(spec)
+        if not pooled(spec, self._runtime.mount_via):
+            return self._make(spec, kind="workspace")
+        self._runtime.prepare(spec.network)  # who made the ready one may have done so before this host was restarted
+        claimed = self._claim(spec, self._recipe.key(spec)[0], taken)
+        if claimed is None:
+            return self._make(spec, kind="workspace")
+        self.expect(spec)  # whose key is asked for once is asked for again
+        return claimed
+
+    def expect(self, spec: WorkspaceSpec) -> None:
+        """One like it will be started, where it can come from the pool: have it ready then. Returns at once, and raises
+        nothing: without it the start takes longer."""
+        if not self._settings.pool.size or not pooled(spec, self._runtime.mount_via):
+            return
+        try:
+            self._pool.want(*self._recipe.key(spec))
+            self._request_refill()
+        except (SylaError, OSError) as exc:
+            log.warning("nothing is made ready for workspaces like %s: %s", spec.name, exc)
 
     def connect(self, spec: WorkspaceSpec, execution: str) -> LiveWorkspace:
         """To a container that some process started, and that is not frozen; `WorkspaceLost` when it is gone."""
@@ -122,8 +131,8 @@ class WorkspaceService:
 
     def fill_pool(self, description: Mapping[str, Any], key: str) -> None:
         """Make one ready container of a key and put it into the pool; a key that no claim can ask for is dropped."""
-        spec = _spec_from(description)
-        if self._key(spec)[0] != key or (spec.files is not None and not spec.files.is_dir()):
+        spec = spec_from(description)
+        if self._recipe.key(spec)[0] != key or (spec.files is not None and not spec.files.is_dir()):
             self._pool.drop(key)  # of another version or image, or of a directory that is gone
             return
         workspace = self._make(spec, kind="pool")
@@ -169,7 +178,7 @@ class WorkspaceService:
 
     # -- making ------------------------------------------------------------------------------------------------
 
-    def _claim(self, spec: WorkspaceSpec, key: str) -> LiveWorkspace | None:
+    def _claim(self, spec: WorkspaceSpec, key: str, taken: Callable[[], None] = lambda: None) -> LiveWorkspace | None:
         reason, began = "nothing was ready", self._pool.clock.monotonic()
         for ready in self._pool.take(key):
             run = RunDir(self._settings.run_dir / ready.run_id)
@@ -177,9 +186,12 @@ class WorkspaceService:
             workspace = LiveWorkspace(spec, run, container, self._forget)
             try:
                 run.write_owner()
-                self._connect(workspace, claim=True, hold_seconds=self._settings.lease_seconds)
+                agent = self._connect(workspace, claim=True, hold_seconds=self._kept_seconds(spec))
                 if self._runtime.mount_via is MountVia.ATTACH:
-                    self._runtime.attach(workspace.container, self._mounts(spec))
+                    self._runtime.attach(workspace.container, mounts(spec))
+                if spec.home is not None:
+                    taken()
+                    agent.call("open")
             except SylaError as exc:
                 reason = f"a ready container could not be claimed: {exc}"
                 log.info("%s", reason)
@@ -189,7 +201,7 @@ class WorkspaceService:
                 reason = "a ready container had ended"
                 run.remove()
                 continue
-            workspace.starting = False
+            workspace.starting = spec.home is not None  # an unopened one has the CPUs of the start until then
             self._keep(workspace)
             self._pool.claimed(key, self._pool.clock.monotonic() - began)
             return workspace
@@ -197,26 +209,25 @@ class WorkspaceService:
         return None
 
     def _make(self, spec: WorkspaceSpec, *, kind: str) -> LiveWorkspace:
-        pooled = kind == "pool"
-        if spec.files is not None and not spec.files.is_dir() and not pooled:
-            raise StartFailed(f"{spec.files} is not a directory", "Make it, or start somewhere else")
-        if spec.home is not None:
-            spec.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for_pool = kind == "pool"
+        if not for_pool:
+            self._check(spec)
         run = RunDir.create(self._settings.run_dir, self._user)
         (run.path / "data_dir").write_text(str(self._settings.data_dir))
-        container_spec = self._container_spec(spec, run, kind)
+        container_spec = self._recipe.container(spec, run, kind)
         workspace = LiveWorkspace(spec, run, ContainerInfo("", container_spec.name, {}, False), self._forget)
         try:
             workspace.container = self._runtime.create(container_spec)
             run.note("container", {"id": workspace.container.id, "name": workspace.container.name})
-            kept = self._settings.lease_seconds if spec.home is None else self._settings.detached_seconds
-            hold_seconds = self._settings.pool.ttl_seconds if pooled else kept
-            agent = self._connect(workspace, wait=True, claim=not pooled, hold_seconds=hold_seconds)
-            if not container_spec.agent.open:
-                self._runtime.attach(workspace.container, self._mounts(spec))
+            hold_seconds = self._settings.pool.ttl_seconds if for_pool else self._kept_seconds(spec)
+            agent = self._connect(workspace, wait=True, claim=not for_pool, hold_seconds=hold_seconds)
+            opened = container_spec.agent.open
+            if not opened and not for_pool:
+                self._runtime.attach(workspace.container, mounts(spec))
                 agent.call("open")
-            if pooled:
+            if for_pool:
                 agent.call("ready", timeout=self._settings.start_timeout_seconds)
+            if for_pool and opened:
                 self._runtime.limit_cpus(workspace.container.id, spec.limits.cpus)
         except BaseException:
             self._give_up(workspace)
@@ -255,7 +266,8 @@ class WorkspaceService:
         self, workspace: LiveWorkspace, *, claim: bool, hold_seconds: float, wait: bool = False
     ) -> AgentClient:
         run = workspace.run
-        empty_seconds = None if workspace.spec.home is None else self._settings.lease_seconds
+        outlives = claim or not wait  # a container of the pool waits for its claim with nothing in it
+        empty_seconds = self._settings.lease_seconds if workspace.spec.home is not None and outlives else None
 
         def gone() -> bool:
             return not any(c.running for c in self._runtime.find({LABEL_RUN: run.id}))
@@ -304,79 +316,13 @@ class WorkspaceService:
         with self._lock:
             self._live.discard(workspace)
 
-    def _mounts(self, spec: WorkspaceSpec) -> list[Mount]:
-        mounts = []
-        if spec.files is not None:
-            mounts.append(Mount(spec.files, WORKSPACE_DIR, spec.files_read_only))
-            mounts += [Mount(None, f"{WORKSPACE_DIR}/{name}") for name in spec.masked if (spec.files / name).is_dir()]
+    def _kept_seconds(self, spec: WorkspaceSpec) -> float:
+        """How long it goes on when nobody holds it any more."""
+        return self._settings.lease_seconds if spec.home is None else self._settings.detached_seconds
+
+    def _check(self, spec: WorkspaceSpec) -> None:
+        """Its directories are there, before anything is claimed or made for it."""
+        if spec.files is not None and not spec.files.is_dir():
+            raise StartFailed(f"{spec.files} is not a directory", "Make it, or start somewhere else")
         if spec.home is not None:
-            mounts.append(Mount(spec.home, HOME_DIR))
-        return mounts
-
-    def _container_spec(self, spec: WorkspaceSpec, run: RunDir, kind: str) -> ContainerSpec:
-        template = self._templates.get(spec.template)
-        attaching = self._runtime.mount_via is MountVia.ATTACH and bool(self._mounts(spec)) and kind != "pool"
-        bound = tuple(self._mounts(spec)) if self._runtime.mount_via is MountVia.BIND else ()
-        return ContainerSpec(
-            name=f"syla-{'pool' if kind == 'pool' else _label(spec.name)}-{run.id}",
-            image=self._image_of(template),
-            user=self._user,
-            limits=spec.limits,
-            network=spec.network,
-            run_dir=run.container_side,
-            agent_dir=self._agent_dir(),
-            agent=AgentConfig(
-                zygote=template.has_zygote,
-                preload=template.preload,
-                spares=self._settings.spares,
-                lease_seconds=UNCLAIMED_SECONDS,
-                open=not attaching,
-            ),
-            # Only the zygote needs the image's own Python.
-            python_dir=None if template.has_zygote else self._python_dir(),
-            mounts=self._host_mounts + bound,
-            start_cpus=START_CPUS,
-            labels={
-                LABEL_HOME: self.home_label,
-                LABEL_KIND: kind,
-                LABEL_WORKSPACE: spec.name,
-                LABEL_OWNER: self._owner,
-                LABEL_EXECUTION: run.id,
-                LABEL_RUN: run.id,
-            },
-        )
-
-    def _key(self, spec: WorkspaceSpec) -> tuple[str, dict[str, Any]]:
-        """(pool key, what `fill_pool` needs to make one)."""
-        described = dataclasses.asdict(spec)
-        described["name"] = "pool"
-        if self._runtime.mount_via is MountVia.ATTACH:
-            described.update(files=None, files_read_only=False, masked=())
-        image = self._image_of(self._templates.get(spec.template))
-        parts = [
-            described,
-            image,
-            dataclasses.asdict(self._user),
-            str(self._agent_dir()),
-            self._settings.spares,
-        ]
-        return pool_key(parts), described
-
-
-def _label(name: str) -> str:
-    return "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())[:20] or "workspace"
-
-
-def _spec_from(description: Mapping[str, Any]) -> WorkspaceSpec:
-    files = description["files"]
-    return WorkspaceSpec(
-        name=description["name"],
-        type=WorkspaceType(description["type"]),
-        template=description["template"],
-        limits=Limits(**description["limits"]),
-        network=Network(description["network"]),
-        files=Path(files) if files else None,
-        files_read_only=description["files_read_only"],
-        home=None,
-        masked=tuple(description["masked"]),
-    )
+            spec.home.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -40,6 +40,7 @@ def environ(session_dir: Path, engine: Any) -> Iterator[Environ]:
     yield {**os.environ, "SYLA_HOME": str(home)}
     installation = Installation(home, engine)
     installation.end_workspaces()
+    installation.drain()
     installation.assert_nothing_left()
 
 

@@ -35,7 +35,7 @@ from syla_jupyter.workspaces.live import LiveWorkspace
 from syla_jupyter.workspaces.places import Places
 from syla_jupyter.workspaces.registry import Registry
 
-from ..installation import Installation, wait_until
+from ..installation import NOTHING_READY, Installation, wait_until
 
 SMALL = Limits(0.5, 256 * MIB, 10 * MIB, pids=64, tmp_bytes=16 * MIB)
 FIVE = Admission(Capacity(cpus=2.5, memory_bytes=1000 * GIB, cpu_overcommit=1), Quotas())
@@ -104,7 +104,7 @@ def kept(engine: Any, session_dir: Path, tmp_path: Path) -> Iterator[Kept]:
     """An installation of its own, with room for five; nothing of it is left."""
     home = session_dir / f"kept{os.urandom(3).hex()}"
     environ = {**os.environ, "SYLA_HOME": str(home)}
-    application = app.build(load_settings(None, environ), environ)
+    application = app.build(load_settings(NOTHING_READY, environ), environ)
     clock, places = AheadClock(), Places(application.settings.data_dir)
     common: dict[str, Any] = {
         "store": application.store(),

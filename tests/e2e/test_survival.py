@@ -349,7 +349,7 @@ async def test_a_workspace_that_was_stopped(house: House) -> None:
     assert "nobody needs it" in await dead(lab, session)
     with registry(lab) as workspaces:
         assert workspaces.catalog.get("default").state == "suspended"
-    await wait_until_async(lambda: lab.installation.containers() == [], 15, "the container's end")
+    await wait_until_async(lambda: lab.installation.containers_in_use() == [], 15, "the container's end")
     status, model = await lab.fetch(f"/api/kernels/{session['kernel']['id']}/restart", "POST")
     assert status == 200, model
     async with lab.connected(session) as notebook:

@@ -19,9 +19,9 @@ from traitlets.config import Config
 
 from syla_jupyter import app
 from syla_jupyter.config import load_settings
-from syla_jupyter.workspaces import service
+from syla_jupyter.workspaces import recipe
 
-service.UNCLAIMED_SECONDS = 2.0  # of a container whose maker died before it said a word; 30 s are too long to wait
+recipe.UNCLAIMED_SECONDS = 2.0  # of a container whose maker died before it said a word; 30 s are too long to wait
 
 
 def say(*words: object) -> None:

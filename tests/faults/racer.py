@@ -32,6 +32,7 @@ from syla_jupyter.workspaces.capacity import Admission
 from syla_jupyter.workspaces.registry import Registry
 from syla_jupyter.workspaces.service import WorkspaceService
 
+from ..installation import NOTHING_READY
 from ..local_installation import connect
 
 THREADS = 50
@@ -119,7 +120,7 @@ class Racer:
 def main(kind: str, directory: str, database: str) -> None:
     root = Path(directory) / "root"
     if kind == "docker":
-        application = app.build(load_settings(None, os.environ), dict(os.environ))
+        application = app.build(load_settings(NOTHING_READY, os.environ), dict(os.environ))
         Racer(application.registry(), application.service, root, {"template": "bash"}).serve()
     else:
         Racer(*without_containers(Path(directory), database), root, {}).serve()

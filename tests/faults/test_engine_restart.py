@@ -28,7 +28,7 @@ from syla_jupyter.runtimes.image_name import image_reference
 from syla_jupyter.workspaces.live import LiveWorkspace
 from syla_jupyter.workspaces.registry import Registry
 
-from ..installation import Installation, wait_until
+from ..installation import NOTHING_READY, Installation, wait_until
 from .conftest import Client
 
 START_SECONDS = 60.0
@@ -151,7 +151,7 @@ def served(own_engine: OwnEngine, session_dir: Path) -> Iterator[Served]:
         "SYLA_WORKSPACE": "proj",
     }
     (directory / "root").mkdir()
-    application = app.build(load_settings(None, environ), environ)
+    application = app.build(load_settings(NOTHING_READY, environ), environ)
     yield Served(own_engine, environ, application.registry(), application, directory / "root")
     for record in application.registry().catalog.all():
         application.registry().delete(record.id, confirmed=True)

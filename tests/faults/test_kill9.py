@@ -87,7 +87,7 @@ def test_client_killed_while_it_works(
 
 def pooled(host: Host) -> tuple[str, str]:
     """(key, description) of the workspace that a client in `host.root` asks for."""
-    key, description = host.service._key(host.spec("rw", host.root))
+    key, description = host.service._recipe.key(host.spec("rw", host.root))
     host.app.pool.want(key, description)
     return key, json.dumps(description, default=str)
 

@@ -34,7 +34,7 @@ class Kept:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.spec = host.spec("rw", host.root)
-        self.key, self.description = host.service._key(self.spec)
+        self.key, self.description = host.service._recipe.key(self.spec)
         self.plain = json.loads(json.dumps(self.description, default=str))
         host.app.pool.want(self.key, self.description)
 

@@ -17,7 +17,7 @@ from syla_jupyter import app
 from syla_jupyter.config import load_settings
 from syla_jupyter.model.clock import Clock
 
-from ..installation import Installation
+from ..installation import NOTHING_READY, Installation
 from ..registry_model import Part, RegistryMachine
 
 SECONDS = 25.0
@@ -47,7 +47,7 @@ class DockerMachine(RegistryMachine):
         super().__init__()
 
     def start(self, who: int) -> Part:
-        application = app.build(load_settings(None, self.environ), self.environ)
+        application = app.build(load_settings(NOTHING_READY, self.environ), self.environ)
         registry = application.registry()
         on_a_clock(registry, self.clock)
         self.stores.append(application.store())

@@ -24,7 +24,7 @@ from syla_jupyter.config import load_settings
 from syla_jupyter.model.errors import UnknownWorkspace
 from syla_jupyter.model.record import State
 
-from ..installation import Installation
+from ..installation import NOTHING_READY, Installation
 from ..postgres import NoPostgres, running_postgres
 from .racer import RUNNING_MAX, without_containers
 from .races import Call, Field, Racer, listed, numbers
@@ -252,7 +252,7 @@ def docker_field(engine: Any, session_dir: Path) -> Iterator[Field]:
     directory = Path(tempfile.mkdtemp(prefix="rd", dir=session_dir))
     environ = {**os.environ, "SYLA_HOME": str(directory / "data")}
     installation = Installation(directory / "data", engine)
-    application = app.build(load_settings(None, environ), environ)
+    application = app.build(load_settings(NOTHING_READY, environ), environ)
     with ExitStack() as stack:
         racers = [Racer("docker", str(directory), "", environ=environ) for _ in range(2)]
         for racer in racers:

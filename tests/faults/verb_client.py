@@ -15,6 +15,7 @@ from syla_jupyter.config import load_settings
 VERBS = {
     "create": lambda registry, name: registry.create(name, root=Path.cwd()),
     "start": lambda registry, name: registry.open(registry.catalog.get(name).id),
+    "claim": lambda registry, name: registry.open(registry.catalog.get(name).id),
     "resume": lambda registry, name: registry.open(registry.catalog.get(name).id),
     "suspend": lambda registry, name: registry.suspend(registry.catalog.get(name).id),
     "stop": lambda registry, name: registry.suspend(registry.catalog.get(name).id, stop=True),

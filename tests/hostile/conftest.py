@@ -50,8 +50,9 @@ class Ended:
 class Box:
     """A workspace, seen by whoever attacks it."""
 
-    def __init__(self, workspace: LiveWorkspace) -> None:
-        self.workspace = workspace
+    def __init__(self, workspace: LiveWorkspace, env: dict[str, str] | None = None) -> None:
+        """`env`: of its kernels."""
+        self.workspace, self._env = workspace, env or {}
         self._kernels: dict[str, tuple[RunningProcess, BlockingKernelClient]] = {}
 
     def run(self, *argv: str, timeout: float = 60.0) -> Ended:
@@ -91,7 +92,7 @@ class Box:
         known = self._kernels.get(slot)
         if known is None or known[0].exit is not None:
             key = secrets.token_hex(16).encode()
-            process = self.workspace.start_kernel(slot, key=key, cwd="/workspace", env={}, timeout=60)
+            process = self.workspace.start_kernel(slot, key=key, cwd="/workspace", env=self._env, timeout=60)
             client = BlockingKernelClient()
             info: Any = {"transport": "ipc", "ip": str(self.workspace.run.client_prefix(slot)), "key": key}
             info |= {"signature_scheme": "hmac-sha256", "shell_port": 1, "iopub_port": 2}

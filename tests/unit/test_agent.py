@@ -15,7 +15,7 @@ from syla_jupyter.model.errors import AgentRefused, WorkspaceLost
 from syla_jupyter.runtimes.agent_client import AgentClient
 
 from ..installation import wait_until
-from .agent_process import RunningAgent, run_code, running_agent
+from .agent_process import RunningAgent, descendants, run_code, running_agent
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +180,23 @@ def test_the_deadline_ends_a_held_agent() -> None:
         agent.client.call("deadline", seconds=0.2)
         assert agent.process.wait(10) == 76
         assert agent.wait_event("ending")["code"] == 76
+
+
+def test_until_it_is_opened_an_agent_is_ready_without_a_spare() -> None:
+    """Ready once its zygote is: nothing is preloaded or forked, and no socket made, before directories are in place."""
+    with running_agent(open=False, preload=["wave"]) as agent:
+        agent.client.call("ready", timeout=60)
+        usage = agent.client.call("usage")
+        assert (usage["kernels"], usage["spares_ready"]) == (0, 0)
+        assert sorted(os.listdir(agent.directory)) == ["agent", "home"]
+        assert len(descendants(agent.process.pid)) == 1
+        assert agent.events == []
+        agent.client.call("open")
+        with agent.kernel(agent.start("first")) as client:
+            assert run_code(client, "1 + 1") == "2"
+        agent.client.call("ready", timeout=60)  # now with a spare
+        assert agent.client.call("usage")["spares_ready"] == 1
+        assert agent.wait_event("preload", module="wave")["ok"]
 
 
 def test_an_agent_is_claimed_once() -> None:

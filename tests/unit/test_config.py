@@ -50,6 +50,12 @@ def test_a_refill_makes_what_was_asked_for(place: Path) -> None:
     """Else no claim would ever find its containers."""
     pool = PoolSettings(size=2, ttl_seconds=77.5, memory_cap_bytes=5 << 30)
     environ = {"SYLA_HOME": str(place)}
-    wanted = dataclasses.replace(load_settings(None, environ), pool=pool, spares=3, run_dir=place / "run")
+    wanted = dataclasses.replace(
+        load_settings(None, environ),
+        pool=pool,
+        spares=3,
+        run_dir=place / "run",
+        egress_allowed=("10.1.0.0/16", "192.168.7.0/24"),
+    )
     given = fill.make_context("fill", refill_arguments(wanted)).params
     assert load_settings(fill_config(**given), environ) == wanted
