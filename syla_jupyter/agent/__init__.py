@@ -3,7 +3,7 @@
 It runs inside, mounted read-only, on whatever Python the image has: standard library only, Python 3.9 or
 newer, nothing of the host package imported. What it does, a file each:
 
-    seccomp        a second filter over the engine's: no set-id programs, no io_uring
+    seccomp        a second filter over the engine's: no set-id programs, no other project, no io_uring
     launch         starts the zygote, first of all
     protocol       frames on the wire, shared with the host
     supervisor     listens, answers requests, ends the container when its lease is over

@@ -1,9 +1,11 @@
-"""A second seccomp filter over the engine's own: no set-id programs, no io_uring.
+"""A second seccomp filter over the engine's own: no set-id programs, no other project for a file, no io_uring.
 
 A container's user is often the host's user, or root, on a shared directory (`runtimes/attach.py`): a setuid bit set
-inside would count outside. Refused: chmod, mknod and creating opens with a set-id bit (EPERM); system calls that pass
-such modes where a filter cannot look (`openat2`), calls of another ABI, and io_uring, which gets around filters
-(ENOSYS). Inherited by every process of the container; needs no privilege, because no-new-privileges is set.
+inside would count outside; and who owns a file may give it another project, and so leave the quota of the workspace.
+Refused: chmod, mknod and creating opens with a set-id bit, the ioctls that set a file's project or whether a directory
+hands its own on (EPERM); system calls that pass such things where a filter cannot look (`openat2`, `file_setattr`),
+calls of another ABI, and io_uring, which gets around filters (ENOSYS). Inherited by every process of the container;
+needs no privilege, because no-new-privileges is set.
 """
 
 from __future__ import annotations
@@ -22,19 +24,20 @@ _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
 _PR_SET_SECCOMP, _FILTER = 22, 2
 
-# machine: (audit arch, {system call: argument that is a mode}, {system call: (flags, mode)})
-_MACHINES: Dict[str, Tuple[int, Dict[int, int], Dict[int, Tuple[int, int]]]] = {
-    "x86_64": (0xC000003E, {90: 1, 91: 1, 268: 2, 452: 2, 133: 1, 259: 2, 85: 1}, {2: (1, 2), 257: (2, 3)}),
-    "aarch64": (0xC00000B7, {52: 1, 53: 2, 452: 2, 33: 2}, {56: (2, 3)}),
+# machine: (audit arch, {system call: argument that is a mode}, {system call: (flags, mode)}, ioctl)
+_MACHINES: Dict[str, Tuple[int, Dict[int, int], Dict[int, Tuple[int, int]], int]] = {
+    "x86_64": (0xC000003E, {90: 1, 91: 1, 268: 2, 452: 2, 133: 1, 259: 2, 85: 1}, {2: (1, 2), 257: (2, 3)}, 16),
+    "aarch64": (0xC00000B7, {52: 1, 53: 2, 452: 2, 33: 2}, {56: (2, 3)}, 29),
 }
-_ABSENT = (437, 425, 426, 427)  # openat2, io_uring_*: the same number on both
+_ABSENT = (437, 425, 426, 427, 469)  # openat2, io_uring_*, file_setattr: the same number on both
+_SET_PROJECT = (0x401C5820, 0x40086602, 0x40046602)  # FS_IOC_FSSETXATTR, FS_IOC_SETFLAGS, FS_IOC32_SETFLAGS
 
 Instruction = Tuple[int, int, int, int]
 
 
 def program(machine: str) -> List[Instruction]:
     """(code, jump if true, jump if false, operand)."""
-    arch, modes, opens = _MACHINES[machine]
+    arch, modes, opens, ioctl = _MACHINES[machine]
     allow, refuse, absent = ((_RETURN, 0, 0, what) for what in (_ALLOW, _ERRNO | errno.EPERM, _ERRNO | errno.ENOSYS))
 
     def load(argument: int) -> Instruction:
@@ -49,6 +52,10 @@ def program(machine: str) -> List[Instruction]:
     for number, (flags, mode) in opens.items():
         lines += [(_EQUAL, 0, 6, number), load(flags), (_ANY_BIT, 0, 3, _CREATES)]
         lines += [load(mode), (_ANY_BIT, 0, 1, _SET_ID), refuse, allow]
+    lines += [(_EQUAL, 0, 2 + 2 * len(_SET_PROJECT), ioctl), load(1)]
+    for request in _SET_PROJECT:  # the kernel looks at its lower half only, as this does
+        lines += [(_EQUAL, 0, 1, request), refuse]
+    lines.append(allow)
     return [*lines, allow]
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from .. import app
 from ..model.errors import EngineForbidden, EngineStopped, SylaError
 from ..model.runtime import MountVia
-from ..workspaces.project_quota import mount_of
+from ..workspaces.disk_quota import facts_at
+from ..workspaces.project_quota import in_force
 
 DISK_FREE_MIN_BYTES = 3 << 30  # an image, its build and some homes
 MARK = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[red]missing[/]"}
@@ -111,16 +112,12 @@ def _disk(application: app.Application) -> Finding:
 
 
 def _disk_limits(application: app.Application) -> Finding:
-    """What keeps a workspace within its size on disk: measuring, and where there is one, the file system's quota."""
-    mount = mount_of(application.settings.data_dir, Path("/proc/self/mountinfo").read_text())
+    """What keeps a workspace within its size on disk: the file system's own quota where it can be, else measuring."""
+    found = in_force(facts_at(application.settings.data_dir))
+    if found.hard:
+        return Finding("ok", "disk limits", f"{found.reason}: what is more than a workspace's limit cannot be written")
     measured = "the server measures workspaces, warns at 80 % of their limit, and suspends at the limit"
-    if mount is None:
-        return Finding("ok", "disk limits", measured)
-    if mount.project_quota:
-        return Finding(
-            "ok", "disk limits", f"{measured}; the project quotas of {mount.type} on {mount.place} are on, and not used"
-        )
-    return Finding("ok", "disk limits", f"{measured}; {mount.type} on {mount.place} has no project quotas on")
+    return Finding("ok", "disk limits", f"{measured}; {found.reason}", found.mend)
 
 
 def _snapshots(application: app.Application) -> list[Finding]:

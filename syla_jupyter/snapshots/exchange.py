@@ -9,26 +9,25 @@ its restore still lives.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
 import json
 import os
 import secrets
-import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..model.errors import BadPath
+from ..runtimes import projects
 from ..runtimes.removal import remove_tree
 from .descent import DIRECTORY_FLAGS, Cursor, split
 from .scan import OWN_PREFIX
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
-_FSGETXATTR, _FSSETXATTR, _PROJINHERIT = 0x801C581F, 0x401C5820, 0x200
-_FSXATTR = struct.Struct("=5I8s")  # xflags, extsize, nextents, projid, cowextsize, padding
 
 
 @dataclass(frozen=True)
@@ -204,7 +203,9 @@ def _make(staging: Staging) -> None:
             info = os.fstat(target)
             if os.geteuid() == 0:
                 os.fchown(fd, info.st_uid, info.st_gid)
-            _share_project(target, fd)
+            with contextlib.suppress(OSError):
+                if project := projects.project(target).id:
+                    projects.assign(fd, project)
         finally:
             os.close(fd)
             os.close(target)
@@ -218,17 +219,6 @@ def _sync(directory: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _share_project(source: int, fd: int) -> None:
-    fields = bytearray(_FSXATTR.size)
-    try:
-        fcntl.ioctl(source, _FSGETXATTR, fields)
-        xflags, extsize, extents, project, cow, padding = _FSXATTR.unpack(fields)
-        if project:
-            fcntl.ioctl(fd, _FSSETXATTR, _FSXATTR.pack(xflags | _PROJINHERIT, extsize, extents, project, cow, padding))
-    except OSError:
-        pass  # a file system without projects
 
 
 def _apply(staging: Staging, step: Step, aside: str) -> None:

@@ -137,7 +137,8 @@ def _check_room(plan: Plan, targets: Mapping[str, Path]) -> None:
     """Parts on one file system need room for both."""
     needed: dict[int, tuple[int, int, Path]] = {}
     for part, target in targets.items():
-        place = target if target.exists() else target.parent
+        # Of a target with a quota of its own the kernel says what is left of that, and not of the disk.
+        place = target if os.path.ismount(target) else target.parent
         try:
             device = os.stat(place).st_dev
         except OSError as exc:

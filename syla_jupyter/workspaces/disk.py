@@ -47,15 +47,21 @@ class DiskMeter:
         self._walk: tuple[str, Iterator[int], int] | None = None
         self._last: dict[str, tuple[float, int]] = {}
 
-    def measure(self, wanted: Mapping[str, Sequence[Path]], budget_seconds: float | None = None) -> dict[str, Measured]:
-        """Walk on for one budget; id -> size of those whose walk ended in it.
+    def measure(
+        self,
+        wanted: Mapping[str, Sequence[Path]],
+        budget_seconds: float | None = None,
+        known: Mapping[str, int] | None = None,
+    ) -> dict[str, Measured]:
+        """Walk on for one budget; id -> size of those whose walk ended in it, and of those whose bytes are `known`.
 
         `wanted`: the directories of each workspace; one that is not named any more is forgotten.
         """
         until = self._clock.monotonic() + (self._budget if budget_seconds is None else budget_seconds)
-        for id in self._last.keys() - wanted.keys():
+        known = known or {}
+        for id in self._last.keys() - wanted.keys() - known.keys():
             del self._last[id]
-        found: dict[str, Measured] = {}
+        found = {id: self._ended(id, total) for id, total in known.items()}
         while True:
             if self._walk is None or self._walk[0] not in wanted:
                 waiting = [id for id in wanted if id not in found]

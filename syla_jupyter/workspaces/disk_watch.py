@@ -1,5 +1,8 @@
 """What the sweep does about disk: a warning from 80 % of a workspace's limit on, suspension at the limit.
 
+Where the file system keeps the limit itself (`disk_quota`) it is asked what is used, nothing is walked, and who is full
+is told so and goes on: what it writes is refused, and it can delete.
+
 A workspace that was suspended because it is full can be resumed, so that somebody deletes files: it is suspended again
 when it has grown since, or when it is still full after `GRACE_SECONDS`. When the host itself has less free than its
 floor, whoever grew since the last look is suspended at once, and nothing is started (`registry`).
@@ -11,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ..model.clock import Clock
@@ -55,32 +58,31 @@ class DiskWatch:
         records = {record.id: record for record in self._registry.catalog.running()}
         self._levels = {id: level for id, level in self._levels.items() if id in records}
         self._full = {id: full for id, full in self._full.items() if id in records}
-        wanted = {id: self.directories(record) for id, record in records.items()}
+        known = {id: used for id, record in records.items() if (used := self._places.used_bytes(record)) is not None}
+        wanted = {id: self._places.counted(record) for id, record in records.items() if id not in known}
         low = self._least_free(records.values())
-        measured = self._meter.measure(wanted, None if low is None else FLOOR_BUDGET_SECONDS)
+        measured = self._meter.measure(wanted, None if low is None else FLOOR_BUDGET_SECONDS, known)
         done: list[str] = []
         for id, found in measured.items():
             with leaving_others_alone(records[id]):
-                done += self._judge(self._registry.note_disk(id, found.bytes), found)
+                done += self._judge(self._registry.note_disk(id, found.bytes), found, refused=id in known)
         if low is not None:
             done += self._make_room(low, records, measured)
         self._low = low is not None
         return done
 
-    def directories(self, record: WorkspaceRecord) -> Sequence[Path]:
-        home = self._places.home(record)
-        return [home] if record.is_default else [record.files, home]
-
-    def _judge(self, record: WorkspaceRecord, found: Measured) -> list[str]:
+    def _judge(self, record: WorkspaceRecord, found: Measured, *, refused: bool) -> list[str]:
+        """`refused`: the file system takes no more than the limit."""
         verdict = disk_verdict(found.bytes, record.limits.disk_bytes)
         before = self._levels.get(record.id, DiskLevel.OK)
         self._levels[record.id] = verdict.level
         line = f"workspace {record.name!r}: {verdict.message}"
-        if verdict.level is DiskLevel.WARN and before is DiskLevel.OK:
+        worse = before is DiskLevel.OK or (verdict.level is DiskLevel.FULL and before is DiskLevel.WARN)
+        if worse and (verdict.level is DiskLevel.WARN or (refused and verdict.level is DiskLevel.FULL)):
             log.warning("%s", line)
             self._warned(record, line)
             return [line]
-        if verdict.level is not DiskLevel.FULL:
+        if verdict.level is not DiskLevel.FULL or refused:
             self._full.pop(record.id, None)
             return []
         at_once = self._full.get(record.id)
@@ -96,7 +98,7 @@ class DiskWatch:
         """The least that is free on a file system of an active workspace, where that is below the floor."""
         free: dict[int, int] = {}
         for record in records:
-            for place in (record.files, self._places.home(record)) if record.state is State.ACTIVE else ():
+            for place in self._places.disks(record) if record.state is State.ACTIVE else ():
                 with contextlib.suppress(OSError):
                     device, number = self._free(place)
                     free[device] = number

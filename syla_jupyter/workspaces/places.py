@@ -8,7 +8,8 @@
 An archived workspace has none of them. Its home goes last: while it is there, an archived workspace is not yet off this
 machine, and whoever comes next goes on. Where it is gone, whatever stands in the place of the files is somebody else's.
 
-What is in them was written by the container: nothing here follows a link that could be of its making.
+What is in them was written by the container: nothing here follows a link that could be of its making. Where the file
+system offers it, files and home have a limit (`disk_quota`) from when they are made until they are removed.
 """
 
 from __future__ import annotations
@@ -16,20 +17,25 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..model.errors import BadPath, NotConfirmed
 from ..model.record import WorkspaceRecord
 from ..runtimes.mounts import mounts_below
 from ..runtimes.removal import remove_tree
+from .disk_quota import DiskQuotas
 
 ARCHIVED_DIR = ".archived"
 RECOVERING = "recovering"
 
 
 class Places:
-    def __init__(self, data_dir: Path) -> None:
+    """`quotas`: None: as the file systems offer."""
+
+    def __init__(self, data_dir: Path, quotas: DiskQuotas | None = None) -> None:
         self._data_dir = data_dir
+        self._quotas = quotas or DiskQuotas()
 
     def home(self, record: WorkspaceRecord) -> Path:
         return self._data_dir / "homes" / record.id
@@ -50,8 +56,11 @@ class Places:
 
     def make(self, record: WorkspaceRecord) -> None:
         """Where the files are to be is a directory, and no link leads there; `BadPath` when it cannot be."""
-        if record.is_default:
-            return
+        if not record.is_default:
+            self._make_files(record)
+        self._hold(record)
+
+    def _make_files(self, record: WorkspaceRecord) -> None:
         try:
             for directory in (record.files.parent, record.files):
                 with contextlib.suppress(FileExistsError):
@@ -64,6 +73,34 @@ class Places:
     def make_home(self, record: WorkspaceRecord) -> None:
         self.home(record).mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    def counted(self, record: WorkspaceRecord) -> list[Path]:
+        """What its limit on disk is about; of the default workspace the home alone: its files were there before."""
+        return [self.home(record)] if record.is_default else [record.files, self.home(record)]
+
+    def _hold(self, record: WorkspaceRecord) -> None:
+        if any(self._quotas.at(directory.parent).hard for directory in self.counted(record)):
+            self.make_home(record)
+            self._quotas.hold(record.id, self.counted(record), record.limits.disk_bytes)
+
+    @contextlib.contextmanager
+    def exchanged(self, record: WorkspaceRecord) -> Iterator[None]:
+        """While the host puts other trees in place of all of it, and no container runs: its limit is in no way."""
+        self._hold(record)
+        with self._quotas.lifted(record.id, self.counted(record)):
+            yield
+
+    def limit(self, record: WorkspaceRecord) -> None:
+        """Has the limit that the record says, where it has one."""
+        self._quotas.change(record.id, self.counted(record), record.limits.disk_bytes)
+
+    def used_bytes(self, record: WorkspaceRecord) -> int | None:
+        """What the file system counts of it; None where it has no limit there, and nobody counts."""
+        return self._quotas.used_bytes(record.id, self.counted(record))
+
+    def disks(self, record: WorkspaceRecord) -> list[Path]:
+        """Where to ask what is free on the disks that it is on."""
+        return [self._quotas.disk_of(record.id, directory) for directory in (record.files, self.home(record))]
+
     def check_unmounted(self, record: WorkspaceRecord) -> None:
         """Before its directories are removed: `BadPath` where somebody has mounted something in them.
 
@@ -75,6 +112,7 @@ class Places:
 
     def put_away(self, record: WorkspaceRecord) -> None:
         """By a rename within one file system: whole or not at all; no error when it is done already."""
+        self._quotas.release(record.id, self.counted(record))
         place = self.archived(record)
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.path.lexists(place):
@@ -116,6 +154,7 @@ class Places:
             )
 
     def erase_files(self, record: WorkspaceRecord) -> None:
+        self._quotas.release(record.id, self.counted(record))
         for place in (record.files, self.archived(record)):
             remove_tree(place)
 

@@ -157,6 +157,8 @@ class Registry(Rewinding):
                 except BaseException:  # nor does it say what the container has not
                     self._store.replace(dataclasses.replace(before, version=record.version))
                     raise
+            if limits is not None:
+                self._places.limit(record)
         return self._changed("change", record, began)
 
     def warn(self, id: str, *, version: int, reason: str) -> WorkspaceRecord:
@@ -237,7 +239,7 @@ class Registry(Rewinding):
         def fits(others: Sequence[Allocation]) -> None:
             self.admission.check(record, record.limits, others)
 
-        check_free((record.files.parent, self._places.home(record)), self._settings.disk_floor_bytes)
+        check_free((record.files.parent, self._places.home(record).parent), self._settings.disk_floor_bytes)
         with self.admission.starting(record, self._store.allocations) as recording:
             self._places.make(record)
             spec = record.spec(self._places.home(record))

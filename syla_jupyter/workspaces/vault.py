@@ -10,6 +10,7 @@ Listeners are told of every version, whoever had it taken; one that fails undoes
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -207,15 +208,16 @@ class Vault(Repositories):
         from ..snapshots.archive_import import import_archive
 
         self._places.make_home(record)
-        imported = import_archive(
-            source,
-            {FILES: record.files, HOME: self._places.home(record)},
-            state_dir=self._places.snapshots(record.id),
-            clock=self._clock,
-            owner=self._owner,
-            progress=watch.progress,
-            cancelled=watch.cancelled,
-        )
+        with self._places.exchanged(record):
+            imported = import_archive(
+                source,
+                {FILES: record.files, HOME: self._places.home(record)},
+                state_dir=self._places.snapshots(record.id),
+                clock=self._clock,
+                owner=self._owner,
+                progress=watch.progress,
+                cancelled=watch.cancelled,
+            )
         return imported.said.lines()
 
     # -- back ------------------------------------------------------------------------------------------------------
@@ -266,18 +268,20 @@ class Vault(Repositories):
         parts = version.details.get("parts")
         if not paths and isinstance(parts, list):  # one that was taken while a directory was gone
             targets = {part: target for part, target in targets.items() if part in parts}
-        report = restore(
-            repository,
-            version,
-            targets,
-            paths=paths,
-            partial=partial,
-            progress=watch.progress,
-            cancelled=watch.cancelled,
-            owner=self._owner,
-            clock=self._clock,
-            state_dir=self._places.snapshots(record.id),
-        )
+        # Paths come beneath a container that runs, which keeps its limit.
+        with contextlib.nullcontext() if paths else self._places.exchanged(record):
+            report = restore(
+                repository,
+                version,
+                targets,
+                paths=paths,
+                partial=partial,
+                progress=watch.progress,
+                cancelled=watch.cancelled,
+                owner=self._owner,
+                clock=self._clock,
+                state_dir=self._places.snapshots(record.id),
+            )
         if not paths:
             self.due(record, version.details.get("variables"))
         return Restored(version, report)

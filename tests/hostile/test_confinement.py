@@ -129,6 +129,9 @@ result = {
     'swapon': c('swapon', b'/tmp/x', 0),
     'nice': refused(os.setpriority, os.PRIO_PROCESS, 0, -5),
     'open_by_handle_at': c('syscall', 304, -100, None, 0),
+    'file_setattr': c('syscall', 469, -100, b'/home/syla', bytes(32), 32, 0),
+    'leave project': c('ioctl', home := os.open('/home/syla', os.O_RDONLY), 0x401C5820, bytes(28)),
+    'hand no project on': c('ioctl', home, 0x40086602, bytes(8)),
     'settimeofday': refused(time.clock_settime, time.CLOCK_REALTIME, 0),
 }
 """

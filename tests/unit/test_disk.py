@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,9 @@ from syla_jupyter.model.workspace import GIB, MIB, Limits
 from syla_jupyter.runtimes.base import LABEL_EXECUTION
 from syla_jupyter.workspaces import disk
 from syla_jupyter.workspaces.disk import DEPTH_MAX, DiskMeter, check_free, free_bytes, walked
+from syla_jupyter.workspaces.disk_quota import DiskQuotas, facts_at
 from syla_jupyter.workspaces.disk_watch import GRACE_SECONDS, DiskWatch
-from syla_jupyter.workspaces.project_quota import mount_of
+from syla_jupyter.workspaces.project_quota import DiskFacts, MountPoint, candidates, in_force, is_ours, mount_of
 
 from ..local_installation import Local, local_installation
 from .clocks import HandClock
@@ -315,6 +317,49 @@ def test_project_quotas_are_seen_where_they_are_enforced(place: str, expected: t
     assert mount_of(Path("/x"), "") is None
 
 
+ON = DiskFacts(MountPoint(Path("/srv"), "xfs", True), 0, privileged=True, answers=True, machine="x86_64")
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ({"mount": None}, "nothing is known"),
+        ({"mount": MountPoint(Path("/"), "btrfs", False)}, "btrfs on / has no project quotas"),
+        ({"mount": MountPoint(Path("/srv"), "ext4", False)}, "has no project quotas on"),
+        ({"privileged": False}, "only root"),
+        ({"machine": "riscv64"}, "on riscv64 nothing keeps"),
+        ({"project": 78}, "project 78"),
+        ({"answers": False}, "Linux 5.14"),
+    ],
+)
+def test_a_quota_is_in_force_only_where_nothing_is_missing(missing: dict[str, object], words: str) -> None:
+    assert in_force(ON).hard
+    found = in_force(dataclasses.replace(ON, **missing))  # type: ignore[arg-type]
+    assert not found.hard
+    assert words in found.reason
+    assert bool(found.mend) == (words == "has no project quotas on")
+
+
+def test_numbers_of_projects_are_a_workspaces_own_and_above_those_of_others() -> None:
+    found = {id: list(candidates(id)) for id in ("0123456789ab", "0123456789ac")}
+    first, second = found.values()
+    assert first == list(candidates("0123456789ab"))
+    assert len({*first, *second}) == 32
+    assert all(is_ours(number) for number in first + second)
+    assert not any(is_ours(number) for number in (0, 77, 1 << 20, (1 << 30) - 1, 1 << 31, (1 << 32) - 1))
+
+
+def test_where_there_are_no_quotas_nothing_is_held_and_everything_measured(tmp_path: Path) -> None:
+    quotas = DiskQuotas(lambda place: in_force(dataclasses.replace(facts_at(place), mount=None)))
+    assert not quotas.hold("ab", [tmp_path, tmp_path / "missing"], MIB)
+    quotas.change("ab", [tmp_path], MIB)
+    with quotas.lifted("ab", [tmp_path]):
+        assert quotas.used_bytes("ab", [tmp_path]) is None
+    quotas.release("ab", [tmp_path])
+    assert quotas.disk_of("ab", tmp_path) == tmp_path
+
+
 def test_this_machine_is_understood(tmp_path: Path) -> None:
+    assert in_force(facts_at(tmp_path / "not" / "yet")).reason
     with contextlib.suppress(FileNotFoundError):
         assert mount_of(tmp_path, Path("/proc/self/mountinfo").read_text()) is not None
