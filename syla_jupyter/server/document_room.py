@@ -127,6 +127,8 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
         self._emit(LogLevel.INFO, "initialize", "Room initialized")
         if self.unsaved:
             self._save_soon()
+        else:
+            self._document.dirty = False  # its history may say otherwise, from a server that ended
 
     async def _find_place(self) -> None:
         self._opened_path = self._file.path
@@ -220,7 +222,7 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
     # -- saved -----------------------------------------------------------------------------------------------------
 
     def _on_document_change(self, target: str, event: Any) -> None:
-        if self._taking or target == "state":
+        if self._taking or (target == "state" and not _says_unsaved(event)):
             return
         self._revision += 1
         says = [state.get("autosave", True) for state in self.awareness.states.values() if state]
@@ -244,20 +246,24 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
 
     def _save_to_disc(self) -> asyncio.Task[None]:
         """What a page asks for; it is told whether that went well."""
-        return asyncio.create_task(self.save())
+        return asyncio.create_task(self.save(asked=True))
 
     async def _maybe_save_document(self, saving_document: Any, save_now: bool = False) -> None:
-        await self.save()
+        await self.save(asked=save_now)
 
-    async def save(self) -> None:
+    async def save(self, asked: bool = False) -> None:
         """What the document says now is on disk, or kept beside what somebody else wrote there. Raises as the contents
-        manager does."""
+        manager does. `asked`: by a person, who is not told that it is there unless it was just written."""
         async with self._saving:
-            if not self.unsaved or await self._is_anothers():
+            if not (asked or self.unsaved):
+                return
+            if await self._is_anothers():
+                if asked:
+                    raise OSError(f"{self._opened_path} is gone")
                 return
             revision, content = self._revision, self._document.get()
             said = digest_of(content)
-            if said != self._synced.known:
+            if asked or said != self._synced.known:
                 await self.keep_up()
                 await self._remember(Synced(self._synced.known, said))
                 try:
@@ -291,7 +297,7 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
         kept = -1
         while self.unsaved and kept != self._revision:
             kept, mine = self._revision, self._document.get()
-            if digest_of(mine) != file:
+            if digest_of(mine) not in (file, self._synced.known):
                 await self._keep_beside(mine)
         self._take(model["content"])
         self._file.last_modified = read
@@ -378,3 +384,9 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
             self.log.warning("%s: not an update: %s", self._room_id, exc)
             channel.close(NOT_AN_UPDATE, "not an update")
         return True
+
+
+def _says_unsaved(event: Any) -> bool:
+    """A page says so after each change, and sometimes without one: it is to be told that nothing is unsaved."""
+    change = event.keys.get("dirty")
+    return change is not None and change.get("newValue") is True

@@ -1,13 +1,16 @@
-"""Many people in one notebook, on a server that is killed under them: every edit that anybody was told of is there, once,
-in every page and in the file. Real Yjs documents over the wire; only their number and the time are chosen."""
+"""Many people in one notebook, on a server that is killed under them, twice: every edit that anybody was told of is
+there, once, in every page and in the file. Real Yjs documents over the wire, most of them in Python, some in JavaScript
+as pages have them; only their number and the time are chosen."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import signal
 from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +18,21 @@ import pytest
 from pycrdt import Doc
 from tornado.httpclient import HTTPClientError
 
+from tests.browser import ROOT
 from tests.conftest import StartLab
 from tests.lab import Lab
 
 from .room_client import Page, page
 from .school import API, School, school_of
 
-WRITERS = 30
+WRITERS, IN_JAVASCRIPT = 30, 6
 EDITS = 6
-"""Of each: cells of its own, and words in one cell that all write into."""
+"""Of each: cells of its own, and words in one cell that all write into. The last is made after all kills."""
 PATH = "workspaces/class/together.ipynb"
 SEED = 20261122
+KILLED_AT = (0.25, 0.6)
+"""Of all edits, acknowledged."""
+SCRIPT = Path(__file__).with_name("yjs_writers.mjs")
 
 
 class Writer:
@@ -38,17 +45,19 @@ class Writer:
         self.acknowledged: list[str] = []
 
     async def work(self, course: Course) -> None:
-        while len(self.acknowledged) < EDITS or len(self.acknowledged) < len(self.said):
+        while len(self.acknowledged) < EDITS:
             try:
+                if len(self.said) == len(self.acknowledged) == course.allowed:
+                    await course.until_more()
                 async with asyncio.timeout(20), page(course.school, "eve", PATH, "notebook", doc=self.doc) as one:
                     self.acknowledged = list(self.said)  # it said all that it had when it connected
-                    await self._write(one)
+                    await self._write(one, course)
             except (OSError, AssertionError, TimeoutError, HTTPClientError, json.JSONDecodeError):
                 await course.up()
 
-    async def _write(self, one: Page) -> None:
+    async def _write(self, one: Page, course: Course) -> None:
         stays = self._chance.randint(1, 3)
-        while len(self.said) < EDITS and stays:
+        while len(self.said) < course.allowed and stays:
             name = f"w{self.number}e{len(self.said)}"
             self.said.append(name)
             with one.doc.transaction():
@@ -68,11 +77,70 @@ class Writer:
         self.acknowledged = list(self.said)
 
 
+class Scripted:
+    """The writers in JavaScript, in one process of Node (`yjs_writers.mjs`)."""
+
+    def __init__(self, process: asyncio.subprocess.Process, numbers: range) -> None:
+        self._process, self._numbers = process, numbers
+        self.acknowledged = dict.fromkeys(numbers, 0)
+        self.sources: dict[int, list[str]] = {}
+
+    def say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n".encode())
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Reads what they say until then."""
+        assert self._process.stdout is not None
+        while not condition():
+            line = await self._process.stdout.readline()
+            assert line, "Node ended; its standard error says why"
+            row = json.loads(line)
+            if "sources" in row:
+                self.sources[row["writer"]] = row["sources"]
+            else:
+                self.acknowledged[row["writer"]] = row["acknowledged"]
+
+    async def work(self) -> None:
+        await self.until(lambda: min(self.acknowledged.values()) == EDITS)
+
+    async def show(self) -> None:
+        self.say("show")
+        await self.until(lambda: len(self.sources) == len(self._numbers))
+
+
+@contextlib.asynccontextmanager
+async def scripted(school: School, numbers: range) -> AsyncIterator[Scripted]:
+    assert (ROOT / "node_modules" / "ws").is_dir(), "scripts/test installs what JavaScript needs"
+    given = {"url": school.url(""), "token": school.tokens["eve"], "path": PATH, "edits": EDITS, "seed": SEED}
+    process = await asyncio.create_subprocess_exec(
+        "node", SCRIPT, json.dumps({**given, "writers": list(numbers)}),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 24,
+    )  # fmt: skip
+    try:
+        yield Scripted(process, numbers)
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            process.kill()
+        await process.wait()
+
+
 class Course:
     def __init__(self, school: School) -> None:
         self.school = school
-        self._up = asyncio.Event()
+        self.allowed = 0
+        """Edits of each, so far: so that nobody is done before the last kill."""
+        self._up, self._more = asyncio.Event(), asyncio.Event()
         self._up.set()
+
+    def allow(self, edits: int, javascript: Scripted) -> None:
+        self.allowed = edits
+        javascript.say(str(edits))
+        self._more.set()
+
+    async def until_more(self) -> None:
+        self._more.clear()
+        await self._more.wait()
 
     async def up(self) -> None:
         await asyncio.sleep(0.1)
@@ -88,30 +156,42 @@ class Course:
 
 
 @pytest.mark.timeout(400)
-async def test_thirty_writers_and_a_server_that_is_killed(start_lab: StartLab) -> None:
+async def test_thirty_writers_and_a_server_that_is_killed_twice(start_lab: StartLab) -> None:
     chance = random.Random(SEED)
     lab = start_lab()
     course = Course(await school_of(lab))
     file: Path = lab.root / PATH
     cell = {"cell_type": "raw", "id": "shared", "metadata": {}, "source": ""}
     begin(file, cell)
-    writers = [Writer(number, chance) for number in range(WRITERS)]
-    tasks = [asyncio.ensure_future(writer.work(course)) for writer in writers]
-    while sum(len(writer.acknowledged) for writer in writers) < WRITERS * EDITS // 3:  # no event of it
-        assert not any(task.done() and task.exception() for task in tasks)
-        await asyncio.sleep(0.1)
-    lab = await course.killed_and_started(start_lab, lab)
-    async with asyncio.timeout(200):
-        await asyncio.gather(*tasks)
+    writers = [Writer(number, chance) for number in range(WRITERS - IN_JAVASCRIPT)]
+    async with scripted(course.school, range(WRITERS - IN_JAVASCRIPT, WRITERS)) as javascript:
+        course.allow(EDITS - 1, javascript)
+        tasks = [asyncio.ensure_future(writer.work(course)) for writer in writers]
+        tasks.append(asyncio.ensure_future(javascript.work()))
+
+        def acknowledged() -> int:
+            return sum(len(writer.acknowledged) for writer in writers) + sum(javascript.acknowledged.values())
+
+        for part in KILLED_AT:
+            while acknowledged() < part * WRITERS * EDITS:  # no event of it
+                assert not any(task.done() and task.exception() for task in tasks)
+                await asyncio.sleep(0.1)
+            lab = await course.killed_and_started(start_lab, lab)
+        course.allow(EDITS, javascript)
+        async with asyncio.timeout(200):
+            await asyncio.gather(*tasks)
+            await javascript.show()
     expected = Counter(f"w{n}e{e}" for n in range(WRITERS) for e in range(EDITS))
     async with page(course.school, "vic", PATH, "notebook") as reader:
         assert said(reader.doc) == (expected, expected)
+        shown = [str(cell["source"]) for cell in reader.cells]
         for writer in writers:
             async with page(course.school, "eve", PATH, "notebook", doc=writer.doc) as one:
-                assert [str(c["source"]) for c in one.cells] == [str(c["source"]) for c in reader.cells]
-        shown = [str(cell["source"]) for cell in reader.cells]
+                assert [str(c["source"]) for c in one.cells] == shown
+        for sources in javascript.sources.values():
+            assert sources == shown
         await course.school.made("owner", "POST", f"{API}/workspaces/class/snapshots", {"message": "have it on disk"})
-        assert sources(file) == shown
+        assert sources_of(file) == shown
     assert conflicts(file) == []
 
 
@@ -119,7 +199,7 @@ def begin(file: Path, cell: dict[str, Any]) -> None:
     file.write_text(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
 
 
-def sources(file: Path) -> list[str]:
+def sources_of(file: Path) -> list[str]:
     return ["".join(cell["source"]) for cell in json.loads(file.read_text())["cells"]]
 
 

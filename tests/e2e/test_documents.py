@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pycrdt import Map
+
 from tests.conftest import StartLab
 
 from .room_client import page
@@ -74,6 +76,23 @@ async def test_what_a_kernel_writes_and_what_is_typed_are_both_kept(school: Scho
         at(school, "both.txt").write_text("older\n")
         os.utime(at(school, "both.txt"), (old, old))
         await viewer.until(lambda: str(viewer.text) == "older\n")
+
+
+async def test_a_page_is_told_what_is_saved(school: School) -> None:
+    """That nothing is unsaved, where it says so without a change; and that a save has failed, if the file has gone."""
+    path = new_file(school, "told.txt", "begin\n")
+    async with page(school, "eve", path) as editor:
+        state = editor.doc.get("state", type=Map)
+        state["dirty"] = True
+        await editor.until(lambda: state["dirty"] is False)
+        state["dirty"] = True
+        await editor.synced()
+        at(school, "told.txt").write_text("of a kernel\n")
+        await editor.until(lambda: str(editor.text) == "of a kernel\n")
+        assert conflicts(school, "told.txt") == [], "nobody had typed anything"
+        assert await editor.save(1) == "success"
+        at(school, "told.txt").unlink()
+        assert await editor.save(2) == "failed"
 
 
 async def test_a_restore_of_an_open_document(school: School) -> None:

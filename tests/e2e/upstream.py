@@ -34,7 +34,8 @@ def pip(*arguments: str, cwd: Path) -> None:
 def unpacked(directory: Path, package: str, version: str) -> Path:
     """The source distribution with its tests; the package itself is taken out, so that the installed one is tested."""
     directory.mkdir()
-    pip("download", "--no-deps", "--no-binary", ":all:", f"{package}=={version}", cwd=directory)
+    # pip asks for its metadata; what makes that is among our own tools.
+    pip("download", "--no-deps", "--no-build-isolation", "--no-binary", ":all:", f"{package}=={version}", cwd=directory)
     (archive,) = directory.glob(f"{package}-*.tar.gz")
     safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.2, Debian 12's, has none
     with tarfile.open(archive) as opened:
