@@ -2,6 +2,7 @@
 import { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
 import { input } from './plugins/input';
+import { kernelNames } from './plugins/kernelNames';
 import { kernels } from './plugins/kernels';
 import { model } from './plugins/model';
 import { people } from './plugins/people';
@@ -19,6 +20,7 @@ const plugins: JupyterFrontEndPlugin<any>[] = [
   workspaces,
   places,
   kernels,
+  kernelNames,
   roles,
   people,
   variables,

@@ -31,10 +31,12 @@ export function workspaceOf(
     : found;
 }
 
+const names = new Intl.Collator(); // `localeCompare` finds its own anew for each pair
+
 export function byName(a: IWorkspace, b: IWorkspace): number {
   return a.is_default !== b.is_default
     ? Number(b.is_default) - Number(a.is_default)
-    : a.name.localeCompare(b.name);
+    : names.compare(a.name, b.name);
 }
 
 /** `words`: each must occur in name, type, template, owner or state. */

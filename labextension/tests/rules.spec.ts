@@ -128,8 +128,8 @@ test('versions', () => {
 });
 
 test('of a long list only what is in sight is drawn', () => {
-  expect(inSight(500, 100, 0, 800)).toEqual([0, 12]);
-  expect(inSight(500, 100, 20_000, 800)).toEqual([196, 212]);
+  expect(inSight(500, 100, 0, 800)).toEqual([0, 10]);
+  expect(inSight(500, 100, 20_000, 800)).toEqual([198, 210]);
   expect(inSight(3, 100, 0, 800)).toEqual([0, 3]);
   expect(inSight(2, 100, 40_000, 800)).toEqual([2, 2]);
 });

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from playwright.sync_api import Browser, expect
 
 from ..browser import PANEL, Tab, open_tab, running_browser
 from ..conftest import StartLab
 from ..installation import wait_until
-from ..lab import Lab
+from ..lab import HEADERS, Lab
 from .rest_client import Client, warm_client
 
 MANY = 500
@@ -77,6 +78,32 @@ def test_suspending_keeps_the_variables(tab: Tab) -> None:
     expect(tab.run("x + 3")).to_have_text("44")
     tab.state("workspace-1", "active")
     tab.shot("jupyterlab")
+
+
+def test_kernels_say_their_workspace(tab: Tab) -> None:
+    """In the picker, those that could be started and those that run; above the launcher, where its kernels run."""
+    elsewhere = {"path": "n.ipynb", "name": "n", "type": "notebook", "kernel": {"name": "syla-python"}}
+    url = f"http://127.0.0.1:{tab.lab.port}/api/sessions"
+    made = requests.post(url, json=elsewhere, headers=HEADERS, timeout=60)
+    assert made.ok, made.text
+    for kind in ("kernels", "sessions"):
+        tab.page.evaluate(f"window.jupyterapp.serviceManager.{kind}.refreshRunning()")
+    tab.page.locator(".jp-NotebookPanel:visible .jp-KernelName").click()
+    picker = tab.page.get_by_role("dialog").locator("select")
+    for words in (
+        r"^Python 3 \(Syla\) – in workspace-1, template python$",
+        r"^Untitled.ipynb \(.*\) – in workspace-1, template python$",
+        r"^n \(.*\) – in default, template python$",
+    ):
+        expect(picker.locator("option", has_text=re.compile(words))).to_have_count(1)
+    tab.shot("picker")
+    tab.page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    assert requests.delete(f"{url}/{made.json()['id']}", headers=HEADERS, timeout=60).ok
+    tab.command("launcher:create")
+    expect(tab.page.locator(".jp-Launcher-body:visible")).to_be_visible()
+    expect(tab.page.locator(".syla-Where:visible")).to_contain_text("run in workspace workspace-1 (template python)")
+    tab.shot("launcher")
+    tab.command("application:close")
 
 
 def test_refusals_say_what_to_do(tab: Tab) -> None:

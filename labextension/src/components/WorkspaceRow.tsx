@@ -1,9 +1,11 @@
-/** One workspace in the list. All rows are equally high, whatever they say: the list counts on it. */
+/**
+ * One workspace in the list. All rows are equally high, whatever they say: the list counts on it.
+ *
+ * While a list scrolls, rows are made by the dozen: so their buttons are plain elements (JupyterLab's are custom elements
+ * with a shadow tree each, and take longer than all the rest of a row), and a row of which nothing has changed is not
+ * drawn again.
+ */
 import { TranslationBundle } from '@jupyterlab/translation';
-import {
-  Button,
-  CommandToolbarButtonComponent
-} from '@jupyterlab/ui-components';
 import { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 
@@ -12,6 +14,7 @@ import { CommandIDs, ROW_COMMANDS } from '../commands';
 import { deadline, size, stateName } from '../format';
 import { IUsage } from '../model';
 import { may, Role } from '../people';
+import { CommandButton } from './CommandButton';
 import { Meter } from './Meter';
 
 export interface IRowProps {
@@ -28,7 +31,9 @@ export interface IRowProps {
   trans: TranslationBundle;
 }
 
-export function WorkspaceRow(props: IRowProps): JSX.Element {
+export const WorkspaceRow = React.memo(Row);
+
+function Row(props: IRowProps): JSX.Element {
   const { workspace, trans } = props;
   const title = `syla-title-${workspace.id}`;
   const whose =
@@ -123,9 +128,8 @@ function Deadline(props: IRowProps): JSX.Element {
         <bdi>{text}</bdi>
       </span>
       {when && may(props.role, 'execute') && (
-        <Button
-          minimal
-          small
+        <button
+          type="button"
           className="syla-Extend"
           aria-label={trans.__('Extend %1', workspace.name)}
           onClick={() =>
@@ -135,7 +139,7 @@ function Deadline(props: IRowProps): JSX.Element {
           }
         >
           {trans.__('Extend')}
-        </Button>
+        </button>
       )}
     </div>
   );
@@ -150,12 +154,7 @@ function Actions({ workspace, commands, trans }: IRowProps): JSX.Element {
       aria-label={trans.__('Actions on %1', workspace.name)}
     >
       {ROW_COMMANDS.filter(id => commands.isEnabled(id, args)).map(id => (
-        <CommandToolbarButtonComponent
-          key={id}
-          commands={commands}
-          id={id}
-          args={args}
-        />
+        <CommandButton key={id} commands={commands} id={id} args={args} />
       ))}
     </div>
   );
