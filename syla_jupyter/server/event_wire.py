@@ -101,4 +101,13 @@ class RunEvent(Wire):
     status: str = Field(description="ok, error, aborted; empty before it is completed.")
 
 
-Event = HelloEvent | ChangeEvent | WarningEvent | SnapshotEvent | PeopleEvent | ExecutionEvent | RunEvent
+class WhereEvent(Wire):
+    """Who is where in a workspace is not as it was: somebody has come, gone, opened another file, or is awake again.
+    Not kept; `participants` has it."""
+
+    event: Literal["where"] = "where"
+    time: datetime
+    workspace_id: str
+
+
+Event = HelloEvent | ChangeEvent | WarningEvent | SnapshotEvent | PeopleEvent | ExecutionEvent | RunEvent | WhereEvent

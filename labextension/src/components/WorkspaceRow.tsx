@@ -12,7 +12,9 @@ import { CommandIDs, ROW_COMMANDS } from '../commands';
 import { deadline, size, stateName } from '../format';
 import { IUsage } from '../model';
 import { may, Role } from '../people';
+import { IPerson } from '../presence';
 import { Meter } from './Meter';
+import { Here } from './PeopleView';
 
 export interface IRowProps {
   workspace: IWorkspace;
@@ -20,6 +22,8 @@ export interface IRowProps {
   current: boolean;
   /** This person's there. */
   role: Role;
+  /** Who is there now. */
+  people: ReadonlyArray<IPerson>;
   /** From 1, in a list of `count`. */
   position: number;
   count: number;
@@ -55,6 +59,7 @@ export function WorkspaceRow(props: IRowProps): JSX.Element {
         <h3 id={title} title={workspace.name}>
           <bdi>{workspace.name}</bdi>
         </h3>
+        <Here {...props} />
         <span
           className={`syla-Badge syla-mod-${workspace.state}`}
           title={workspace.reason}
