@@ -124,7 +124,21 @@ export type IWorkspaceEvent =
       workspace_id: string;
       execution_id: string;
     }
+  | { event: 'where'; workspace_id: string }
   | { event: 'execution' };
+
+/** Somebody who has a document open. */
+export interface IPresent {
+  workspace_id: string;
+  user: string;
+  display_name: string;
+  role: Role | null;
+  color: string | null;
+  path: string;
+  /** It is the document before him. */
+  front: boolean;
+  idle_seconds: number;
+}
 
 /** A cell of a shared notebook that the server runs. */
 export interface IRun {
@@ -158,6 +172,12 @@ export class Api {
   /** Those of others, with one's role. */
   shared(): Promise<ISharedWorkspace[]> {
     return this._pages('shared', {});
+  }
+
+  /** In all workspaces that one may read; one for each document that somebody has open. */
+  async present(): Promise<IPresent[]> {
+    const found = await this._get<{ participants: IPresent[] }>('participants');
+    return checked(found.participants);
   }
 
   async used(): Promise<IUsed[]> {

@@ -48,6 +48,9 @@ export namespace CommandIDs {
   export const share = 'syla:share';
   export const join = 'syla:join';
   export const leave = 'syla:leave';
+  export const people = 'syla:people';
+  export const follow = 'syla:follow';
+  export const unfollow = 'syla:unfollow';
 }
 
 /** Buttons of a workspace's row, in this order; those that are not possible now are not shown. */

@@ -7,22 +7,25 @@ import { kernels } from './plugins/kernels';
 import { model } from './plugins/model';
 import { people } from './plugins/people';
 import { places } from './plugins/places';
+import { here, presence } from './plugins/presence';
 import { roles } from './plugins/roles';
 import { variables } from './plugins/variables';
 import { warnings } from './plugins/warnings';
 import { workspaces } from './plugins/workspaces';
 
-export { IWorkspaces } from './tokens';
+export { IPresence, IWorkspaces } from './tokens';
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 const plugins: JupyterFrontEndPlugin<any>[] = [
   model,
+  presence,
   workspaces,
   places,
   kernels,
   kernelNames,
   roles,
   people,
+  here,
   variables,
   input,
   warnings

@@ -115,6 +115,11 @@ export class WorkspacesModel implements IDisposable {
     return this._saved;
   }
 
+  /** Who is where may have changed. */
+  get moved(): ISignal<this, void> {
+    return this._moved;
+  }
+
   /** Who may do what may have changed; the list has been read since. */
   get peopleChanged(): ISignal<this, IPeopleEvent> {
     return this._peopleChanged;
@@ -208,6 +213,7 @@ export class WorkspacesModel implements IDisposable {
       this._stream.connect();
       if (!this.live) {
         this._saved.emit(''); // no event would say so
+        this._moved.emit();
       }
     } catch (reason) {
       this._error = asError(reason);
@@ -263,7 +269,11 @@ export class WorkspacesModel implements IDisposable {
     if (event.event === 'hello') {
       void this._poll.refresh();
       this._saved.emit('');
+      this._moved.emit();
+    } else if (event.event === 'where') {
+      this._moved.emit();
     } else if (event.event === 'people') {
+      this._moved.emit();
       void this.refresh().then(() => this._peopleChanged.emit(event));
     } else if (event.event === 'run') {
       if (event.what === 'input') {
@@ -338,6 +348,7 @@ export class WorkspacesModel implements IDisposable {
     { workspace_id: string; execution_id: string }
   >(this);
   private _saved = new Signal<this, string>(this);
+  private _moved = new Signal<this, void>(this);
   private _peopleChanged = new Signal<this, IPeopleEvent>(this);
 }
 

@@ -2,12 +2,19 @@
 import { Token } from '@lumino/coreutils';
 
 import { WorkspacesModel } from './model';
+import { PresenceModel } from './presence';
 
 export const PLUGIN_ID = 'syla-jupyter:workspaces';
 export const PANEL_ID = 'syla-workspaces-panel';
 export const VARIABLES_ID = 'syla-variables-panel';
+export const PEOPLE_ID = 'syla-people-panel';
 
 export const IWorkspaces = new Token<WorkspacesModel>(
   'syla-jupyter:IWorkspaces',
   'The Syla workspaces of this server, as they change.'
+);
+
+export const IPresence = new Token<PresenceModel>(
+  'syla-jupyter:IPresence',
+  'Who is where in the Syla workspaces of this server.'
 );

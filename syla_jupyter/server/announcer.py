@@ -145,6 +145,11 @@ class Announcer:
 
         self.hub.publish(record.id, record.owner, write)
 
+    def where(self, workspace: str, owner: str) -> None:
+        """Somebody is not any more where he was seen."""
+        event = event_wire.WhereEvent(time=shown.time(self._clock.now()), workspace_id=workspace)
+        self.hub.stream(workspace, owner, event.model_dump_json())
+
     def executing(self, record: WorkspaceRecord, message: Mapping[str, Any]) -> None:
         """One of `execution.OnMessage`."""
         values = {name: shown.plain(message[name]) for name in PARTS if name in message}

@@ -114,6 +114,23 @@ class PresenceEvent(Wire):
     role: Role | None = Field(description="What he may do here now; null: nothing any more.")
 
 
+class WhereEvent(Wire):
+    """Who is where in a workspace is not as it was: somebody has come, gone, opened another file, or is awake again.
+    Not kept; `participants` has it."""
+
+    event: Literal["where"] = "where"
+    time: datetime
+    workspace_id: str
+
+
 Event = (
-    HelloEvent | ChangeEvent | WarningEvent | SnapshotEvent | PeopleEvent | ExecutionEvent | RunEvent | PresenceEvent
+    HelloEvent
+    | ChangeEvent
+    | WarningEvent
+    | SnapshotEvent
+    | PeopleEvent
+    | ExecutionEvent
+    | RunEvent
+    | PresenceEvent
+    | WhereEvent
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..model.people import Permission
 from . import people_handlers as handlers
 from . import people_wire as wire
+from . import where
 from .gates import Level
 from .route import STORE, Route
 
@@ -19,6 +20,8 @@ PEOPLE_ROUTES: tuple[Route, ...] = (
           answer=wire.MemberList, refusals=(404, *STORE)),
     Route("GET", f"{ONE}/participants", handlers.list_participants, "Who is in its documents now",
           answer=wire.ParticipantList, refusals=(404, *STORE)),
+    Route("GET", "participants", where.list_present, "Who is where in all workspaces that you may read",
+          answer=wire.PresentList, refusals=STORE),
     Route("PUT", MEMBER, handlers.put_member, "Let a user or a team use it", action="write", needs=SHARE,
           query=wire.KindQuery, body=wire.PutMember, answer=wire.Member, refusals=(404, *STORE)),
     Route("DELETE", MEMBER, handlers.remove_member, "Take it back; or leave", action="write", needs=Permission.READ,

@@ -112,6 +112,21 @@ class ParticipantList(Wire):
     participants: list[Participant] = Field(description="Who has which document open now, one for each page.")
 
 
+class Present(Wire):
+    workspace_id: str
+    user: str
+    display_name: str
+    role: Role | None = Field(description="What he may do there now.")
+    color: str | None
+    path: str = Field(description="Of a document that he has open, as the contents API has it.")
+    front: bool = Field(description="It is the one before him.")
+    idle_seconds: float = Field(description="Since he has done something in it.")
+
+
+class PresentList(Wire):
+    participants: list[Present] = Field(description="One for each document that somebody has open.")
+
+
 class SharedWorkspace(Workspace):
     role: Role = Field(description="Of who asks.")
 

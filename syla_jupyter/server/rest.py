@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from .queue_handlers import Desk
 from .rooms import Presences
 from .route import PREFIX
 from .routes import ROUTES
+from .where import Whereabouts
 
 if TYPE_CHECKING:
     from ..app import Application
@@ -53,6 +55,7 @@ class Rest:
             application, root, base_url, self.announcer, self._executions, self._at_work, self.desk, self.presences
         )
         self._tellers = ThreadPoolExecutor(1, thread_name_prefix="syla-runs")
+        self.presences.listeners.append(Whereabouts(self._tell_where).moved)
         application.registry().listeners.append(self._changed)
         application.version_listeners.append(self.announcer.saved)
         application.access().sharing.listeners.append(self.announcer.people)
@@ -101,6 +104,13 @@ class Rest:
             self.announcer.ran(record, happened)
         except SylaError as exc:
             log.warning("what happened to a cell is not announced: %s", exc)
+
+    def _tell_where(self, workspace: str) -> None:
+        self._tellers.submit(self._tell_where_now, workspace)
+
+    def _tell_where_now(self, workspace: str) -> None:
+        with contextlib.suppress(SylaError):  # deleted meanwhile, say; pages hear of that
+            self.announcer.where(workspace, self._services.application.access().guard.access(workspace).owner)
 
     def aside(self, workspace: str, id: str) -> str:
         """Where all output of an execution is, for who sees only a part of it."""

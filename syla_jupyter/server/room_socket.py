@@ -14,7 +14,7 @@ each time, and told once in a while, in a message of its own. A request to save 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
@@ -148,7 +148,7 @@ class RoomSocket:
             if not self._writes():
                 await self._refuse(kind, message)
                 return
-            participant.active_at = self._rooms.clock.now()
+            self._rooms.presences.acts(participant, self._rooms.clock.now())
             if self._heard_of:
                 self.close(COME_AGAIN, "your role has changed")
                 return
@@ -164,10 +164,18 @@ class RoomSocket:
         state = own.state
         if state is not None:
             state = vouched(state, self.identity_provider.identity_model(self.current_user), self._full)
-        if state != participant.state:
-            participant.active_at = self._rooms.clock.now()
+        before = participant.state
         participant.clock, participant.state = own.clock, state or {}
+        if participant.state != before:
+            self._moves(participant, before)
         return awareness([Presence(own.client, own.clock, state)])
+
+    def _moves(self: Any, participant: Participant, before: Mapping[str, Any]) -> None:
+        presences = self._rooms.presences
+        if self._room_id != GLOBAL:
+            presences.acts(participant, self._rooms.clock.now())
+        elif current_path(participant.state) != current_path(before):
+            presences.turns(participant)
 
     async def _refuse(self: Any, kind: Kind, message: bytes) -> None:
         now = self._rooms.clock.monotonic()

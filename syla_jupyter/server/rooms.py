@@ -11,7 +11,7 @@ for as long as that is open, and a connection has one: so nobody speaks for anot
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ _DOCUMENT = re.compile(r"(json|text|base64):([a-z][a-z0-9_.+-]{0,63}):([0-9a-f]{
 _COPY = re.compile(r"[0-9a-f]{32}")
 _COLOR = re.compile(r"#[0-9a-fA-F]{3,8}|var\(--[a-zA-Z0-9-]{1,60}\)")
 _CURRENT = re.compile(r"(?:RTC:)?\w+:(?:RTC:)?(.*)", re.DOTALL)
+IDLE_SECONDS = 120.0
+"""Who has done nothing for so long is idle."""
 _OF_IDENTITY = ("username", "name", "display_name", "avatar_url")
 
 
@@ -85,10 +87,13 @@ class Participant:
 
 
 class Presences:
-    """Who is in which room. In the event loop's thread."""
+    """Who is in which room. In the event loop's thread. `listeners` hear who is elsewhere, awake again, or gone."""
 
     def __init__(self) -> None:
         self._rooms: dict[str, dict[Any, Participant]] = {}
+        self._at: dict[str, Participant] = {}
+        """By user name, where he has done something last."""
+        self.listeners: list[Callable[[Participant], None]] = []
 
     def join(self, participant: Participant) -> None:
         self._rooms.setdefault(participant.room, {})[participant.connection] = participant
@@ -98,7 +103,28 @@ class Presences:
         gone = here.pop(connection, None)
         if not here:
             self._rooms.pop(room, None)
+        if gone is not None:
+            if self._at.get(gone.username) is gone:
+                del self._at[gone.username]
+            self._tell(gone)
         return gone
+
+    def acts(self, participant: Participant, now: float) -> None:
+        """He has done something there."""
+        seen = self._at.get(participant.username) is participant and now - participant.active_at < IDLE_SECONDS
+        participant.active_at, self._at[participant.username] = now, participant
+        if not seen:
+            self._tell(participant)
+
+    def turns(self, participant: Participant) -> None:
+        """He has another document before him, as his page says in `GLOBAL`."""
+        for one in self.everybody():
+            if one.username == participant.username:
+                self._tell(one)
+
+    def _tell(self, participant: Participant) -> None:
+        for listener in self.listeners:
+            listener(participant)
 
     def in_room(self, room: str) -> list[Participant]:
         return list(self._rooms.get(room, {}).values())

@@ -21,6 +21,7 @@ from .rest_client import Client, warm_client
 from .shared_page import config_of
 
 PATH = "workspaces/class/together.ipynb"
+LONG = "workspaces/class/long.txt"
 
 
 @dataclass
@@ -100,6 +101,62 @@ def test_a_viewer_only_looks_on(together: Together) -> None:
     expect(code(viewer)).to_have_text("a = 6; print(a * 7)")
     expect(code(together.owner)).to_have_text("a = 6; print(a * 7)")
     viewer.shot("together-viewer")
+
+
+def person(tab: Tab, user: str) -> Locator:
+    return tab.page.locator(f'#syla-people-panel [data-user="{user}"]')
+
+
+def test_who_is_where(together: Together) -> None:
+    """Without a click anywhere: people, roles and files in the list, their letters in the workspace's row."""
+    owner = together.owner
+    owner.command("syla:people")
+    expect(person(owner, "eve")).to_contain_text("editor")
+    expect(person(owner, "vic")).to_contain_text("viewer")
+    expect(person(owner, "eve")).to_contain_text("together.ipynb")
+    owner.show_panel()
+    here = owner.row("class").get_by_role("button", name="3 people are there")
+    expect(here).to_be_visible()
+    owner.shot("people")
+    assert owner.findings("#syla-people-panel", "#syla-workspaces-panel") == []
+    person(owner, "eve").get_by_role("button", name="Open together.ipynb, where").press("Enter")
+    expect(code(owner)).to_be_visible()
+
+
+def test_somebody_is_followed(together: Together) -> None:
+    """To her file, to her cursor far below, to the next file; it ends with Escape and with one's own scrolling."""
+    owner, editor = together.owner, together.editor
+    (together.lab.root / LONG).write_text("".join(f"line {n}\n" for n in range(400)))
+    editor.command("docmanager:open", path=LONG)
+    lines = ".jp-FileEditor:visible .cm-content"
+    editor.page.locator(lines).click()
+    follow = person(owner, "eve").get_by_role("button", name="Follow")
+    expect(person(owner, "eve")).to_contain_text("long.txt")
+    follow.click()
+    note = owner.page.locator(".syla-Following")
+    expect(note).to_contain_text("Following eve")
+    expect(owner.page.locator(lines)).to_contain_text("line 0")
+    editor.page.keyboard.press("Control+End")
+    expect(owner.page.locator(lines)).to_contain_text("line 399")
+    owner.shot("following")
+    assert owner.findings(".syla-Following") == []
+    editor.command("docmanager:open", path=PATH)
+    code(editor).click()
+    editor.page.keyboard.press("Control+End")
+    expect(code(owner)).to_be_visible()
+    expect(note).to_be_visible()
+    owner.page.keyboard.press("Escape")
+    expect(note).to_be_hidden()
+    follow.press("Enter")
+    expect(note).to_be_visible()
+    expect(follow).to_have_attribute("aria-pressed", "true")
+    box = code(owner).bounding_box()
+    assert box is not None
+    owner.page.mouse.move(box["x"] + 5, box["y"] + 5)
+    owner.page.mouse.wheel(0, 50)
+    expect(note).to_be_hidden()
+    editor.close_tab("long.txt")
+    owner.close_tab("long.txt")
 
 
 def test_the_server_runs_the_cell(together: Together) -> None:

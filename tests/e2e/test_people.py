@@ -44,6 +44,8 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", f"{API}/workspaces/ID/variables"): (409, 409, 409, 409, 403, 403),  # nothing runs there
     ("DELETE", f"{API}/workspaces/ID"): (-1, 403, 403, 403, 403, 403),
     ("PUT", f"{API}/workspaces/ID/members/sam"): (-1, 403, 403, 403, 403, 403),
+    ("GET", f"{API}/workspaces/ID/participants"): (200, 200, 200, 200, 403, 403),
+    ("GET", f"{API}/participants"): (200, 200, 200, 200, 200, 403),
     ("GET", f"{API}/users"): (200, 403, 403, 403, 403, 403),
     ("GET", f"{API}/users/eve/tokens"): (200, 200, 403, 403, 403, 403),
     ("GET", f"{API}/audit"): (200, 403, 403, 403, 403, 403),

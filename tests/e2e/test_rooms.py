@@ -264,6 +264,47 @@ async def test_joining_and_leaving(school: School) -> None:
         socket.close()
 
 
+async def test_who_is_where(school: School) -> None:
+    """In all workspaces that one may read, the document before each; and who listens hears when that has changed."""
+
+    async def seen(who: str) -> list[tuple[str, str, bool, str | None]]:
+        rows = (await school.made(who, "GET", f"{API}/participants"))["participants"]
+        return sorted((row["user"], row["path"], row["front"], row["role"]) for row in rows)
+
+    other, private = "workspaces/class/b.txt", "workspaces/private/p.txt"
+    for path in (other, private):
+        file_of(school, path).write_text("another")
+    events = await school.connected("vic", f"{API}/events")
+
+    async def moved() -> None:
+        async with asyncio.timeout(30):
+            while json.loads(str(await events.read_message()))["event"] != "where":
+                pass
+
+    async with page(school, "eve", FILE) as first, page(school, "eve", other) as second:
+        for one in (first, second):
+            one.say({"user": {"name": "x"}, "cursors": []})
+            await one.synced()
+            await moved()
+        expected = [("eve", FILE, False, "editor"), ("eve", other, True, "editor")]
+        assert await seen("vic") == expected
+        async with page(school, "eve", "", synced=False) as everywhere, page(school, "owner", private) as hidden:
+            hidden.say({"user": {"name": "x"}, "cursors": []})
+            await hidden.synced()
+            await everywhere.until(lambda: everywhere.asked)
+            everywhere.say({"current": f"file:{FILE}"})
+            await moved()
+            assert await seen("vic") == [("eve", FILE, True, "editor"), ("eve", other, False, "editor")]
+            assert len(await seen("owner")) == 3
+        assert await seen("sam") == []
+        assert await school.status("", "GET", f"{API}/participants") == 403
+    await moved()
+    async with asyncio.timeout(60):
+        while await seen("vic"):  # noqa: ASYNC110 # closed a moment ago
+            await asyncio.sleep(0.1)
+    events.close()
+
+
 async def test_who_is_where_is_shown_where_one_may_look(school: School) -> None:
     """On a server with many workspaces a user sees whom he shares a workspace with, and in that workspace only."""
     async with (

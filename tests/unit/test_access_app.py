@@ -21,7 +21,7 @@ LEVELS = {
     ("POST", "users/{user}/tokens"): Level.USER, ("DELETE", "users/{user}/tokens/{token}"): Level.USER,
     ("GET", "teams"): Level.USER, ("POST", "teams"): Level.HOST, ("DELETE", "teams/{team}"): Level.HOST,
     ("PUT", "teams/{team}/members/{user}"): Level.HOST, ("DELETE", "teams/{team}/members/{user}"): Level.USER,
-    ("GET", "audit"): Level.HOST,
+    ("GET", "audit"): Level.HOST, ("GET", "participants"): Level.USER,
 }  # fmt: skip
 STRONGER = {
     # Of a workspace, where the permission is not the one named like the action.

@@ -15,7 +15,9 @@ import { deadline, size, stateName } from '../format';
 import { IUsage } from '../model';
 import { may, Role } from '../people';
 import { CommandButton } from './CommandButton';
+import { IPerson } from '../presence';
 import { Meter } from './Meter';
+import { Here } from './PeopleView';
 
 export interface IRowProps {
   workspace: IWorkspace;
@@ -23,6 +25,8 @@ export interface IRowProps {
   current: boolean;
   /** This person's there. */
   role: Role;
+  /** Who is there now. */
+  people: ReadonlyArray<IPerson>;
   /** From 1, in a list of `count`. */
   position: number;
   count: number;
@@ -60,6 +64,7 @@ function Row(props: IRowProps): JSX.Element {
         <h3 id={title} title={workspace.name}>
           <bdi>{workspace.name}</bdi>
         </h3>
+        <Here {...props} />
         <span
           className={`syla-Badge syla-mod-${workspace.state}`}
           title={workspace.reason}

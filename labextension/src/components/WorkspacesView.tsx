@@ -8,6 +8,7 @@ import * as React from 'react';
 import { CommandIDs } from '../commands';
 import { WorkspacesModel } from '../model';
 import { explain } from '../notices';
+import { PresenceModel } from '../presence';
 import { matching, Shown } from '../rules';
 import { ErrorBoundary } from './ErrorBoundary';
 import { VirtualList } from './VirtualList';
@@ -18,6 +19,7 @@ const CLOCK_MS = 10_000;
 
 interface IProps {
   model: WorkspacesModel;
+  presence: PresenceModel;
   commands: CommandRegistry;
   trans: TranslationBundle;
 }
@@ -29,11 +31,15 @@ export class WorkspacesView extends ReactWidget {
   }
 
   protected render(): JSX.Element {
-    const { model, trans } = this._props;
+    const { model, presence, trans } = this._props;
     return (
       <ErrorBoundary title={trans.__('The panel could not be shown')}>
         <UseSignal signal={model.changed}>
-          {() => <View {...this._props} />}
+          {() => (
+            <UseSignal signal={presence.changed}>
+              {() => <View {...this._props} />}
+            </UseSignal>
+          )}
         </UseSignal>
       </ErrorBoundary>
     );
@@ -55,7 +61,7 @@ export class WorkspacesView extends ReactWidget {
   }
 }
 
-function View({ model, commands, trans }: IProps): JSX.Element {
+function View({ model, presence, commands, trans }: IProps): JSX.Element {
   const [words, setWords] = React.useState('');
   const [shown, setShown] = React.useState<Shown>('all');
   if (!model.loaded) {
@@ -98,6 +104,7 @@ function View({ model, commands, trans }: IProps): JSX.Element {
               usage={model.usage(workspace.id)}
               current={workspace.id === current}
               role={model.role(workspace)}
+              people={presence.here(workspace.id)}
               position={index + 1}
               count={rows.length}
               nowMs={nowMs}

@@ -25,8 +25,9 @@ import { WorkspacesView } from '../components/WorkspacesView';
 import { workspacesIcon } from '../icons';
 import { WorkspacesModel } from '../model';
 import { secretIn } from '../people';
+import { PresenceModel } from '../presence';
 import { addShareCommands } from '../shareCommands';
-import { IWorkspaces, PANEL_ID, PLUGIN_ID } from '../tokens';
+import { IPresence, IWorkspaces, PANEL_ID, PLUGIN_ID } from '../tokens';
 import { addVersionCommands } from '../versionCommands';
 
 const FACTORY = 'SylaWorkspaces';
@@ -36,7 +37,7 @@ export const workspaces: JupyterFrontEndPlugin<void> = {
   id: PLUGIN_ID,
   description: 'Shows the Syla workspaces in a side panel.',
   autoStart: true,
-  requires: [IWorkspaces],
+  requires: [IWorkspaces, IPresence],
   optional: [
     ITranslator,
     ISettingRegistry,
@@ -48,6 +49,7 @@ export const workspaces: JupyterFrontEndPlugin<void> = {
   activate: (
     app: JupyterFrontEnd,
     model: WorkspacesModel,
+    presence: PresenceModel,
     translator: ITranslator | null,
     settings: ISettingRegistry | null,
     toolbars: IToolbarWidgetRegistry | null,
@@ -67,7 +69,7 @@ export const workspaces: JupyterFrontEndPlugin<void> = {
     // Buttons and menus take from the commands what is possible: tell them when that may have changed.
     model.changed.connect(() => app.commands.notifyCommandChanged());
 
-    const panel = makePanel(app, model, trans, tr);
+    const panel = makePanel(app, model, presence, trans, tr);
     if (toolbars && settings) {
       setToolbar(
         panel,
@@ -107,6 +109,7 @@ export const workspaces: JupyterFrontEndPlugin<void> = {
 function makePanel(
   app: JupyterFrontEnd,
   model: WorkspacesModel,
+  presence: PresenceModel,
   trans: TranslationBundle,
   translator: ITranslator
 ): SidePanel {
@@ -119,7 +122,7 @@ function makePanel(
   panel.node.setAttribute('role', 'region');
   panel.node.setAttribute('aria-label', trans.__('Syla workspaces'));
   content.addWidget(
-    new WorkspacesView({ model, commands: app.commands, trans })
+    new WorkspacesView({ model, presence, commands: app.commands, trans })
   );
   return panel;
 }
