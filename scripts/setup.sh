@@ -7,6 +7,7 @@
 #   setup_browser  Chromium, for tests in a browser
 #   setup_engine   a Docker engine that answers; one started here keeps running afterwards
 #   setup_image T  the kernel image of template T
+#   setup_vm       QEMU and a kernel, for tests in a virtual machine; none is no failure
 #   setup_postgres the binaries of a PostgreSQL server, for tests that start one of their own; none is no failure
 #
 # Needs bash, and Debian's apt only for what is missing. Reads no standard input.
@@ -199,6 +200,30 @@ setup_image() {
     as_root env PATH="$PATH" "$venv/bin/syla" image build "$1" </dev/null && return
   fi
   fail "the $1 kernel image was not built; the reason is above"
+}
+
+# Debian's kernel is unpacked, not installed: nothing of this machine's own start is touched.
+setup_vm() {
+  [ "$(uname -m)" = x86_64 ] || return 0
+  (
+    command -v qemu-system-x86_64 >/dev/null && command -v mkfs.xfs >/dev/null && [ -x /bin/busybox ] \
+      || apt_install qemu-system-x86 xfsprogs e2fsprogs busybox-static
+    compgen -G "$venv/vm/boot/vmlinuz-*" >/dev/null || fetch_kernel
+  ) || say "without a virtual machine its tests are skipped"
+}
+
+fetch_kernel() {
+  local package fresh=$venv/vm.new parts=(fs lib crypto net/9p drivers/virtio drivers/block arch/x86/crypto)
+  package=$(apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1)
+  [ -n "$package" ] || fail "no package linux-image-amd64 to take a kernel from"
+  say "unpacking $package into .venv/vm"
+  rm -rf "$fresh" "$venv/vm"
+  mkdir -p "$fresh"
+  (cd "$fresh" && apt-get download -q "$package" </dev/null >/dev/null 2>&1) || fail "apt-get could not fetch $package"
+  dpkg-deb --fsys-tarfile "$fresh"/*.deb | tar -x -C "$fresh" --wildcards './boot/vmlinuz-*' \
+    "${parts[@]/#/./lib/modules/*/kernel/}" || fail "$package has no kernel as we know it"
+  rm "$fresh"/*.deb
+  mv "$fresh" "$venv/vm"
 }
 
 setup_postgres() {

@@ -137,10 +137,11 @@ def local_installation(
     admission: Admission = PLENTY,
     objects: ObjectStore | None = None,
     backup: ObjectStore | None = None,
+    parent: Path = Path("/tmp"),
     **settings: Any,
 ) -> Iterator[Local]:
     """A fresh one; nothing of it is left afterwards."""
-    directory = Path(tempfile.mkdtemp(prefix="sl", dir="/tmp"))  # short: sockets are below
+    directory = Path(tempfile.mkdtemp(prefix="sl", dir=parent))  # short: sockets are below
     given = Settings(data_dir=directory / "data", run_dir=directory / "r", disk_floor_bytes=0)
     given = dataclasses.replace(given, **settings)
     runtime = FakeRuntime(directory / "engine", environ=os.environ)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from ..runtimes import projects
 from . import tree
 from .beneath import Place, Steps, descend, find
 from .paths import ApiPath, parse
@@ -85,6 +86,18 @@ def _back_up(writer: int, place: Place) -> Place | None:
     except PermissionError:
         return None
     return kept
+
+
+def _project(place: Place) -> int:
+    """That a file made there has, and counts in; 0: none, or we may not look."""
+    try:
+        directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place.directory)
+    except OSError:
+        return 0
+    try:
+        return projects.project(directory).id
+    finally:
+        os.close(directory)
 
 
 class WorkspaceFiles:
@@ -292,9 +305,11 @@ class WorkspaceFiles:
                 if not replace and not os.path.samestat(info, new.stat()):
                     raise FileExistsError(errno.EEXIST, "exists")
             try:
+                if _project(old) != _project(new):  # it would count in the workspace it came from for good
+                    raise OSError(errno.EXDEV, "another project")
                 os.rename(old.name, new.name, src_dir_fd=old.directory, dst_dir_fd=new.directory)
             except OSError as exc:
-                if exc.errno != errno.EXDEV:  # from rename(2): another file system
+                if exc.errno != errno.EXDEV:  # from rename(2): another file system, or into a project
                     raise
                 tree.copy(old, new, tree.Allowance(info.st_size if stat.S_ISREG(info.st_mode) else 1 << 62))
                 tree.remove(old)
