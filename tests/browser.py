@@ -28,8 +28,6 @@ AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 START_MS = 60_000
 ACTION_MS = 20_000
 PANEL = "#syla-workspaces-panel"
-CLOSED = "/lsp/"
-"""Language servers would run on the host (`server/doors`); JupyterLab asks for them once, whoever looks."""
 
 
 @contextlib.contextmanager
@@ -54,7 +52,7 @@ class Tab:
     refused: list[str] = field(default_factory=list)
 
     def note(self, status: int, method: str, url: str) -> None:
-        if status >= 400 and CLOSED not in url:
+        if status >= 400:
             self.refused.append(f"{status} {method} {url}")
 
     @property

@@ -3,7 +3,8 @@
 What a notebook, a file beside it or a request could use to run something on the host, outside of any container:
 
     terminals              Jupyter's extension starts shells here: not loaded, ours takes its routes
-    language servers       started here, and looked for in the files of the workspace: not loaded
+    language servers       started here, and looked for in the files of the workspace: not loaded, nor is what asks for
+                           them in pages, which would find nothing and say so
     git, nbdime            run git here, in a directory whose `.git/config` may name programs to be run: not loaded
     extension manager      installs Python packages here: read-only
     exports (nbconvert)    templates, which are programs, are read from the server's current directory, which is often
@@ -17,12 +18,18 @@ the server will use. An operator who wants one of them back gives up isolation, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from traitlets.config import Config
 
 NOT_LOADED = ("jupyter_server_terminals", "jupyter_lsp", "jupyterlab_git", "nbdime")
+OF_LANGUAGE_SERVERS = (
+    "@jupyterlab/lsp-extension",
+    "@jupyterlab/notebook-extension:language-server",
+    "@jupyterlab/fileeditor-extension:language-server",
+)
+"""JupyterLab's plugins that need `jupyter_lsp`, or one another."""
 EXTENSION_MANAGER = "readonly"
 EXPORTS: dict[str, dict[str, Any]] = {
     "TemplateExporter": {"extra_template_basedirs": []},
@@ -46,6 +53,17 @@ def close_doors(serverapp: Any) -> None:
     for app in _managers(serverapp):
         app.extension_manager = EXTENSION_MANAGER
     serverapp.update_config(Config(EXPORTS))
+
+
+def without_language_servers(hook: Callable[[Any, dict[str, Any]], dict[str, Any]]) -> Any:
+    """A `page_config_hook`."""
+
+    def page(handler: Any, page_config: dict[str, Any]) -> dict[str, Any]:
+        page_config = hook(handler, page_config)
+        disabled = [*page_config.get("disabledExtensions", ()), *OF_LANGUAGE_SERVERS]
+        return {**page_config, "disabledExtensions": list(dict.fromkeys(disabled))}
+
+    return page
 
 
 def check_doors(serverapp: Any) -> None:

@@ -92,3 +92,6 @@ class ExecuteHandler(JsonErrors, APIHandler):
         if self._announced:
             self.settings[SETTING].arrived(self._announced, -1)
             self._announced = ""
+
+
+ROUTES = [(PATTERN, ExecuteHandler)]

@@ -43,10 +43,9 @@ from .collaboration import Collaboration
 from .contents import WorkspaceContentsManager, out_of_force
 from .doorkeeper import Doorkeeper, WorkspaceAuthorizer, put_in_force
 from .doorkeeper import out_of_force as out_of_force_doorkeeper
-from .doors import check_doors, close_doors
-from .execute_handler import PATTERN as EXECUTE_PATTERN
+from .doors import check_doors, close_doors, without_language_servers
+from .execute_handler import ROUTES as EXECUTE_ROUTES
 from .execute_handler import SETTING as CELLS
-from .execute_handler import ExecuteHandler
 from .gates import JUPYTER, Gates
 from .housekeeping import Housekeeping, terminal_signals
 from .kernel import WorkspaceKernel
@@ -250,7 +249,8 @@ class SylaExtension(ExtensionApp):
         )
         put_in_force(server.web_app, keeper, self._guard_rooms(application, naming))
         settings = server.web_app.settings
-        settings["page_config_hook"] = without_builds(without_token(settings.get("page_config_hook")))
+        hook = without_builds(without_token(settings.get("page_config_hook")))
+        settings["page_config_hook"] = hook if self._local_allowed() else without_language_servers(hook)
         if collaboration.is_installed(server) and not (self._collaboration and self._collaboration.is_on):
             settings["page_config_hook"] = collaboration.without_page_part(settings["page_config_hook"])
         if why := out_of_force_doorkeeper(server.web_app):
@@ -309,7 +309,7 @@ class SylaExtension(ExtensionApp):
         self._rest = Rest(
             app.shared(self._server.config), root=Path(self._server.root_dir), base_url=self._server.base_url
         )
-        self.handlers.append((EXECUTE_PATTERN, ExecuteHandler))
+        self.handlers.extend(EXECUTE_ROUTES)
         self.handlers.extend(self._rest.handlers())  # the last of them takes all of /syla that is left
 
     def _offer_terminals(self, application: app.Application) -> None:

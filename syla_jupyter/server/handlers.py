@@ -6,7 +6,6 @@ A workspace that somebody may not see is as unknown to him as one that there is 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import logging
@@ -240,19 +239,19 @@ def get_usage(call: Call) -> Reply:
     admission = call.services.application.registry().admission
     held = list(call.services.application.store().allocations())
     mine = call.caller.principal.name
-    running = _used(call, mine)
-    return Reply(shown.usage(held, mine, admission.capacity, admission.quotas, running))
+    return Reply(shown.usage(held, mine, admission.capacity, admission.quotas, _used(call)))
 
 
-def _used(call: Call, owner: str) -> list[usage_wire.Used]:
-    """From the host's control groups: nothing inside is asked."""
-    application = call.services.application
-    rows = []
+def _used(call: Call) -> list[usage_wire.Used]:
+    """From the host's control groups: nothing inside is asked. Of what the caller may read."""
+    application, principal = call.services.application, call.caller.principal
+    guard, rows = application.access().guard, []
     for id, live in application.registry().connected().items():
-        with contextlib.suppress(UnknownWorkspace):
-            found = group_usage(live.container.pid) if application.store().get(id).owner == owner else None
-            if found is not None:
-                rows.append(usage_wire.Used(id=id, cpu_seconds=found[0], memory_bytes=int(found[1])))
+        if not guard.decide(principal, Permission.READ, id).allowed:
+            continue
+        found = group_usage(live.container.pid)
+        if found is not None:
+            rows.append(usage_wire.Used(id=id, cpu_seconds=found[0], memory_bytes=int(found[1])))
     return rows
 
 

@@ -42,6 +42,6 @@ class Used(Wire):
 class Usage(Wire):
     mine: Held
     everybody: Held
-    running: list[Used] = Field(description="Yours that this server holds: what each uses.")
+    running: list[Used] = Field(description="Those that this server holds and you may read: what each uses.")
     offered: Offered
     quotas: QuotasShown

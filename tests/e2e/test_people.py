@@ -84,6 +84,10 @@ async def test_kernels_by_role(school: School) -> None:
     for listing in ("/api/kernels", "/api/sessions"):
         lengths = [len(await school.made(who, "GET", listing)) for who in PEOPLE[:5]]
         assert lengths == [1, 1, 1, 1, 0]
+    id = (await school.made("owner", "GET", f"{API}/workspaces/class"))["id"]
+    usages = [(await school.made(who, "GET", f"{API}/usage"))["running"] for who in PEOPLE[:5]]
+    assert [id in {row["id"] for row in rows} for rows in usages] == [True, True, True, True, False]
+    assert usages[4] == []
     assert await school.status("vic", "POST", f"/api/kernels/{kernel}/interrupt") == 403
     assert await school.status("sam", "DELETE", f"/api/sessions/{made['id']}") == 403
     await school.made("owner", "PUT", f"{API}/workspaces/class/members/rob", {"role": "viewer"})
