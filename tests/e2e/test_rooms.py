@@ -242,7 +242,7 @@ async def test_joining_and_leaving(school: School) -> None:
 
     environ = {**os.environ, "SYLA_HOME": str(school.lab.installation.home)}
     async with page(school, "rob", file) as first, page(school, "rob", file):
-        await until("vic", event="presence", user="rob")
+        await until("vic", event="presence", user="rob", workspace_id=made["id"])
         command = [sys.executable, "-m", "syla_jupyter.cli.main", "workspace", "participants", "attended", "--json"]
         done = await asyncio.to_thread(subprocess.run, command, env=environ, capture_output=True, timeout=60)
         assert done.returncode == 0, done.stderr
@@ -255,7 +255,7 @@ async def test_joining_and_leaving(school: School) -> None:
         first.socket.close()
     async with page(school, "rob", file):
         pass
-    await until("vic", event="presence", what="left", user="rob")
+    await until("vic", event="presence", what="left", workspace_id=made["id"])
     assert heard["vic"] == [("joined", "rob", "runner"), ("left", "rob", "runner")]
     await school.made("owner", "PUT", f"{API}/workspaces/attended/members/sam", {"role": "viewer"})
     await until("sam", workspace_id=made["id"])
