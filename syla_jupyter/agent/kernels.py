@@ -81,7 +81,7 @@ class Kernels:
 
     def open(self) -> None:
         """Directories are in place: kernels may be made."""
-        self._opened = True
+        self._opened, self._last_start = True, self._loop.now()  # whoever opens it is about to start one
         self._work()
 
     def when_ready(self, answer: Answer) -> None:
