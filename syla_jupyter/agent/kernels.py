@@ -17,7 +17,7 @@ import subprocess
 from collections import deque
 from typing import Callable, Deque, Dict, List, Optional, Tuple
 
-from . import procself
+from . import connection_file, procself
 from .loop import Loop
 from .process import Process
 from .protocol import Message
@@ -81,7 +81,7 @@ class Kernels:
 
     def open(self) -> None:
         """Directories are in place: kernels may be made."""
-        self._opened = True
+        self._opened, self._last_start = True, self._loop.now()  # whoever opens it is about to start one
         self._work()
 
     def when_ready(self, answer: Answer) -> None:
@@ -142,10 +142,8 @@ class Kernels:
 
     def _is_ready(self) -> bool:
         """All is done that can be done ahead: until directories are in place nothing is forked or preloaded."""
-        if self._zygote is None:
-            return True
-        if not self._opened:
-            return self._zygote.ready
+        if self._zygote is None or not self._opened:
+            return self._zygote is None or self._zygote.ready
         bound = sum(1 for s in self._spares.values() if s.bound)
         return not self._waiting and not self._preload and bound >= self._wanted_spares
 
@@ -234,6 +232,7 @@ class Kernels:
             spare.bound = True
         elif spare.answer is not None:
             answer, spare.answer = spare.answer, None
+            self._last_start = self._loop.now()  # what comes next is its first request, however long this took
             if word.get("ok") is True:
                 given = {"prefix": os.path.basename(spare.prefix), "restored": word.get("restored")}
                 answer({"ok": True, "pid": spare.pid, **given})
@@ -302,13 +301,7 @@ class Kernels:
 
     def _start_argv(self, request: Message, answer: Answer) -> None:
         prefix = os.path.join(self._dir, "k%d" % next(self._numbers))
-        connection = {"transport": "ipc", "ip": prefix, "key": bytes.fromhex(request["key"]).decode("ascii")}
-        for name, port in (("shell", 1), ("iopub", 2), ("stdin", 3), ("control", 4), ("hb", 5)):
-            connection[name + "_port"] = port  # type: ignore[assignment]
-        connection["signature_scheme"] = "hmac-sha256"
-        file = prefix + ".json"
-        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
-            json.dump(connection, opened)
+        file = connection_file.write(prefix, request["key"])
         argv = [part.replace("{connection_file}", file) for part in request["argv"]]
         process = Process(self._loop, request["process"], self._ended)
         tail = process.keep_tail()

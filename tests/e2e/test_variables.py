@@ -18,7 +18,7 @@ from syla_jupyter import app
 from syla_jupyter.config import load_settings
 from syla_jupyter.workspaces import variables
 from syla_jupyter.workspaces.live import LiveWorkspace
-from tests.installation import syla
+from tests.installation import Installation, syla
 
 CELL = """
 import numpy as np, pandas as pd
@@ -182,3 +182,6 @@ def test_exec_finds_what_exec_left_before_the_workspace_was_stopped(
         assert before != [after]
     finally:
         command("workspace", "delete", "kept", "--force")
+        installation = Installation(home, engine)
+        installation.drain()
+        installation.assert_nothing_left()

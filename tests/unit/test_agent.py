@@ -15,7 +15,7 @@ from syla_jupyter.model.errors import AgentRefused, WorkspaceLost
 from syla_jupyter.runtimes.agent_client import AgentClient
 
 from ..installation import wait_until
-from .agent_process import RunningAgent, descendants, run_code, running_agent
+from .agent_process import KEY, RunningAgent, descendants, run_code, running_agent
 
 
 @pytest.fixture(scope="module")
@@ -191,9 +191,14 @@ def test_until_it_is_opened_an_agent_is_ready_without_a_spare() -> None:
         assert sorted(os.listdir(agent.directory)) == ["agent", "home"]
         assert len(descendants(agent.process.pid)) == 1
         assert agent.events == []
-        agent.client.call("open")
-        with agent.kernel(agent.start("first")) as client:
-            assert run_code(client, "1 + 1") == "2"
+        agent.process.send_signal(signal.SIGSTOP)  # so that both are there when it looks
+        opened = agent.client.submit("open")
+        started = agent.client.submit("start", process="first", key=KEY.hex(), cwd=str(agent.directory), env={})
+        agent.process.send_signal(signal.SIGCONT)
+        assert opened.result(30)["ok"]
+        with agent.kernel(dict(started.result(60))) as client:
+            code = "import sys; print(type(sys.modules['ipykernel.debugger']).__name__)"
+            assert run_code(client, code) == "StandIn"  # nothing was preloaded while the start waited
         agent.client.call("ready", timeout=60)  # now with a spare
         assert agent.client.call("usage")["spares_ready"] == 1
         assert agent.wait_event("preload", module="wave")["ok"]
