@@ -28,6 +28,7 @@ from .access.access import Access
 from .api_people import People, SharedWorkspace, caller
 from .config import load_settings
 from .metadata.base import Page, Query
+from .metadata.happenings_base import HappeningStore
 from .model.errors import BadInput, UnknownWorkspace
 from .model.people import Role
 from .model.policy import Policy
@@ -71,6 +72,10 @@ class Workspace(SharedWorkspace):
         return self._application.access()
 
     @property
+    def _happenings(self) -> HappeningStore:
+        return self._application.chronicle().store()
+
+    @property
     def _servers(self) -> Sequence[Server]:
         return running(self._application.settings.data_dir, self._application.environ)
 
@@ -112,6 +117,7 @@ class Workspace(SharedWorkspace):
         finally:
             self._application.service.settle_soon(live)
             self._used()
+            self._application.chronicle().executed(self.record)
 
     def run(
         self,

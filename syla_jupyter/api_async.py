@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from .access.sharing import Invited, Members
 from .api import Syla, Workspace
 from .metadata.base import Page, Query
+from .model.happening import Happening
 from .model.people import AccessMode, Grant, Role
 from .model.record import WorkspaceRecord
 from .model.retention import Retention
@@ -120,6 +121,9 @@ class AsyncWorkspace:
 
     async def members(self) -> Members:
         return await asyncio.to_thread(self.sync.members)
+
+    async def activity(self, **which: Any) -> list[Happening]:
+        return await asyncio.to_thread(self.sync.activity, **which)
 
     async def participants(self) -> list[Participant]:
         return await asyncio.to_thread(self.sync.participants)

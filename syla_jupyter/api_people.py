@@ -10,14 +10,16 @@ Whoever can open an installation has its database, so he is an admin of it: the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from .access.audit_line import Origin
 from .access.roles import role_named
 from .access.service import TOKEN_SECONDS, Caller, Issued
 from .access.sharing import INVITATION_SECONDS, Invited, Members
+from .metadata.happenings_base import HappeningStore
 from .model.errors import BadInput
+from .model.happening import Happening, Kind
 from .model.people import AccessMode, Grant, Principal, SubjectKind, Team, Token, User
 from .rest_client import Server
 from .servers import Participant, participants
@@ -90,6 +92,21 @@ class SharedWorkspace:
     @property
     def _servers(self) -> Sequence[Server]:
         """That run now; `NoServer`."""
+        raise NotImplementedError
+
+    def activity(
+        self, *, kinds: Collection[Kind | str] = (), user: str | None = None, before: int = 0, limit: int = 50
+    ) -> list[Happening]:
+        """Who did what, newest first. `before`: the `n` of the last one of the page before. `user` empty: what
+        happened by itself."""
+        try:
+            wanted = [Kind(kind) for kind in kinds]
+        except ValueError as exc:
+            raise BadInput("kinds", str(exc), f"One of {', '.join(Kind)}") from exc
+        return list(self._happenings.page(self.id, before=before, kinds=wanted, actor=user, limit=limit))
+
+    @property
+    def _happenings(self) -> HappeningStore:
         raise NotImplementedError
 
     def participants(self) -> list[Participant]:

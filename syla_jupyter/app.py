@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .objects.metered import Observe, Request
     from .runtimes.images import Images
     from .snapshots.keys import MasterKey
+    from .workspaces.chronicle import Chronicle
     from .workspaces.copies import Copies
     from .workspaces.registry import Registry
     from .workspaces.vault import Saved, Vault
@@ -75,6 +76,8 @@ class Application:
     copies: Callable[[], Copies]
     access: Callable[[], Access]
     """Opened at the first call, with the store."""
+    chronicle: Callable[[], Chronicle]
+    """The same. What the registry, versions and sharing do is written there."""
     object_listeners: list[Observe]
     """Told of each request to the object stores, attempts counted; they raise nothing."""
     version_listeners: list[Callable[[Saved], None]]
@@ -127,7 +130,8 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
     owner = getpass.getuser()
     engine = once(lambda: open_database(settings))
     store = once(lambda: open_store(engine()))
-    access = once(lambda: open_access(engine(), settings, clock, owner))
+    chronicle = once(lambda: open_chronicle(engine(), clock, owner))
+    access = once(lambda: open_access(engine(), settings, clock, owner, chronicle()))
     service = WorkspaceService(
         settings=settings,
         runtime=runtime,
@@ -146,16 +150,18 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Application:
     )
     places = Places(settings.data_dir)
     heard: list[Observe] = []
-    told: list[Callable[[Saved], None]] = []
+    told: list[Callable[[Saved], None]] = [lambda saved: chronicle().saved(saved)]
     vault = once(
         lambda: open_vault(settings, environ, places, templates, owner=(user, mount_via), heard=heard, told=told)
     )
-    registry = once(lambda: open_registry(store(), service, runtime, settings, places, clock, owner, vault))
+    registry = once(
+        lambda: open_registry(store(), service, runtime, settings, places, clock, owner, vault, chronicle())
+    )
     versions = once(lambda: open_versions(registry(), store(), vault, settings, clock))
     copies = once(lambda: open_copies(registry(), store(), versions(), vault, clock, templates))
     return Application(
         settings, environ, clock, runtime, templates, pool, service, store, registry, vault, versions, copies, access,
-        heard, told,
+        chronicle, heard, told,
     )  # fmt: skip
 
 
@@ -172,7 +178,15 @@ def open_store(engine: Engine) -> WorkspaceStore:
     return SqlStore(engine)
 
 
-def open_access(engine: Engine, settings: Settings, clock: Clock, owner: str) -> Access:
+def open_chronicle(engine: Engine, clock: Clock, owner: str) -> Chronicle:
+    from .metadata.happenings_sql import SqlHappenings
+    from .workspaces.chronicle import Chronicle
+
+    happenings = SqlHappenings(engine)
+    return Chronicle(lambda: happenings, clock, owner)
+
+
+def open_access(engine: Engine, settings: Settings, clock: Clock, owner: str, chronicle: Chronicle) -> Access:
     from .access.access import Access
     from .access.audit import Audit
     from .access.guard import Guard
@@ -183,6 +197,8 @@ def open_access(engine: Engine, settings: Settings, clock: Clock, owner: str) ->
 
     store, audit = SqlPeople(engine), Audit(settings.data_dir / "audit", clock)
     guard = Guard(people=store, audit=audit, clock=clock)
+    sharing = Sharing(people=store, guard=guard, audit=audit, clock=clock)
+    sharing.listeners.append(chronicle.people)
     return Access(
         owner=owner,
         store=store,
@@ -190,7 +206,7 @@ def open_access(engine: Engine, settings: Settings, clock: Clock, owner: str) ->
         audit=audit,
         identities=Identities(store, clock),
         people=People(people=store, guard=guard, audit=audit, clock=clock),
-        sharing=Sharing(people=store, guard=guard, audit=audit, clock=clock),
+        sharing=sharing,
     )
 
 
@@ -203,11 +219,12 @@ def open_registry(
     clock: Clock,
     owner: str,
     vault: Callable[[], Vault],
+    chronicle: Chronicle,
 ) -> Registry:
     from .workspaces.catalog import Catalog
     from .workspaces.registry import Registry
 
-    return Registry(
+    registry = Registry(
         catalog=Catalog(store=store, places=places, settings=settings, clock=clock, owner=owner),
         store=store,
         containers=service,
@@ -217,6 +234,8 @@ def open_registry(
         clock=clock,
         vault=vault,
     )
+    registry.listeners.append(chronicle.changed)
+    return registry
 
 
 def open_versions(

@@ -141,4 +141,5 @@ def in_use(application: Application, record: WorkspaceRecord) -> Iterator[LiveWo
         ended.set()
         with contextlib.suppress(SylaError):
             application.store().touch_activity(record.id, application.clock.now())
+            application.chronicle().executed(record)
         live.detach()

@@ -21,7 +21,7 @@ from ..workspaces.changes import Level
 from ..workspaces.inspection import packages, variables
 from ..workspaces.policies import due_action
 from ..workspaces.variables import restored
-from . import choosing, copies, participants, sharing, shown
+from . import activity, choosing, copies, participants, sharing, shown
 from .clone import checked_url, clone, clone_command
 from .deletion import delete
 from .described import Described, described_options
@@ -332,3 +332,4 @@ def recover(name: str, root: str | None, force: bool, partial: bool, as_json: bo
 for command in (delete, clone_command, copies.clone, copies.export, copies.import_command, *sharing.COMMANDS):
     group.add_command(command)
 group.add_command(participants.participants)
+group.add_command(activity.activity)

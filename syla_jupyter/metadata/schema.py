@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from ..model.errors import StoreFailed, StoreUnusable
-from . import people_tables  # noqa: F401  # its tables are part of the schema
+from . import happenings_table, people_tables  # noqa: F401  # their tables are part of the schema
 from .sql_engine import WRITES, shown
 from .tables import REVISION, REVISION_TABLE
 

@@ -1,7 +1,7 @@
-"""What happens to workspaces, written as events and given to the hub: the only place where events are worded.
+"""What happens to workspaces, worded as events and given to the hub: the only place where events are worded.
 
-`changed` is a listener of the registry, `warned` a callback of whoever ends things by policy; both are called from any
-thread and raise nothing that would undo what has happened already.
+`told` words what was written down, by any process (`telling`); output of code, and cells that this server runs, are
+told as they come and are nowhere else.
 """
 
 from __future__ import annotations
@@ -9,30 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from ..access.audit_line import Action
 from ..access.sharing import PeopleChange
 from ..model.clock import Clock
+from ..model.happening import Happening, Kind
 from ..model.people import Role
 from ..model.record import WorkspaceRecord
+from ..workspaces.chronicle import record_of, version_of
 from ..workspaces.registry import Change
-from ..workspaces.vault import Saved
 from . import event_wire, shown
 from .cell_queue import Asked
 from .events import EventHub
 
 PARTS = ("name", "text", "data", "value", "traceback", "status")
 LINE_MAX = 1 << 20  # characters
-
-
-@dataclass(frozen=True)
-class PresenceChange:
-    """Somebody has joined a workspace, or left it."""
-
-    user: str
-    display_name: str
-    role: Role | None
-    joined: bool
 
 
 @dataclass(frozen=True)
@@ -51,49 +43,80 @@ class Announcer:
         self.hub = hub
         self._clock, self._root = clock, root
 
-    def changed(self, change: Change) -> None:
-        if change.verb == "warn":
-            return  # `warned` says it in words
-        record, now = change.record, self._clock.now()
+    def told(self, one: Happening) -> None:
+        """What was written down, by any process. What is not kept any more, or has events of its own, says nothing."""
+        record = record_of(one.body)
+        if one.kind is Kind.WORKSPACE and record is not None:
+            names = ("reason", "seconds", "changes")
+            reason, seconds, changes = (one.body.get(name) or one.detail.get(name) for name in names)
+            self.changed(Change(one.action, record, reason or "", seconds or 0.0, tuple(changes or ())), one)
+        elif one.kind is Kind.SNAPSHOT and record is not None:
+            self._saved(record, one)
+        elif one.kind is Kind.WARNING and record is not None:
+            self.warned(record, str(one.detail.get("message", "")), one.action, one)
+        elif one.kind is Kind.MEMBERS:
+            subject, action = str(one.detail.get("subject", "")), Action(one.action)
+            self.people(PeopleChange(one.workspace, one.owner, action, one.actor, subject, _role(one)), one)
+        elif one.kind is Kind.PRESENCE:
+            self._attended(one)
+        elif one.kind is Kind.FILES:
+            self._files(one)
+
+    def _now(self, one: Happening | None) -> float:
+        return self._clock.now() if one is None else one.at
+
+    def changed(self, change: Change, one: Happening | None = None) -> None:
+        record, now = change.record, self._now(one)
         workspace = shown.workspace(record, root=self._root, now=now)
 
         def write(id: str) -> str:
             event = event_wire.ChangeEvent(
-                id=id, time=shown.time(now), verb=str(change.verb), workspace=workspace, seconds=change.seconds
+                id=id,
+                time=shown.time(now),
+                verb=str(change.verb),
+                actor=one.actor if one is not None else "",
+                changes=list(change.changes),
+                workspace=workspace,
+                seconds=change.seconds,
             )
             return event.model_dump_json()
 
         self.hub.publish(record.id, record.owner, write)
 
-    def warned(self, record: WorkspaceRecord, message: str, kind: event_wire.WarningKind = "policy") -> None:
-        """`message`: one line for a person, what will be done or was, when and why."""
-        now = self._clock.now()
+    def warned(self, record: WorkspaceRecord, message: str, kind: str = "policy", one: Happening | None = None) -> None:
+        """`message`: one line for a person, what will be done or was, when and why. `kind`: a `WarningKind`."""
+        now = self._now(one)
         workspace = shown.workspace(record, root=self._root, now=now)
 
         def write(id: str) -> str:
             event = event_wire.WarningEvent(
-                id=id, time=shown.time(now), kind=kind, workspace=workspace, message=shown.plain(message)
+                id=id,
+                time=shown.time(now),
+                kind=cast(event_wire.WarningKind, kind),
+                workspace=workspace,
+                message=shown.plain(message),
             )
             return event.model_dump_json()
 
         self.hub.publish(record.id, record.owner, write)
 
-    def saved(self, saved: Saved) -> None:
-        """A listener of the versions."""
-        record, now = saved.record, self._clock.now()
-        workspace, snapshot = shown.workspace(record, root=self._root, now=now), shown.snapshot(saved.version)
+    def _saved(self, record: WorkspaceRecord, one: Happening) -> None:
+        version = version_of(one.body)
+        if version is None:
+            return
+        workspace, snapshot = shown.workspace(record, root=self._root, now=one.at), shown.snapshot(version)
+        seconds = float(one.body.get("seconds", 0.0))
 
         def write(id: str) -> str:
             event = event_wire.SnapshotEvent(
-                id=id, time=shown.time(now), workspace=workspace, snapshot=snapshot, seconds=saved.seconds
+                id=id, time=shown.time(one.at), workspace=workspace, snapshot=snapshot, seconds=seconds
             )
             return event.model_dump_json()
 
         self.hub.publish(record.id, record.owner, write)
 
-    def people(self, change: PeopleChange) -> None:
-        """A listener of sharing."""
-        now = shown.time(self._clock.now())
+    def people(self, change: PeopleChange, one: Happening | None = None) -> None:
+        now = shown.time(self._now(one))
 
         def write(id: str) -> str:
             event = event_wire.PeopleEvent(
@@ -128,22 +151,35 @@ class Announcer:
 
         self.hub.publish(record.id, record.owner, write)
 
-    def attended(self, record: WorkspaceRecord, change: PresenceChange) -> None:
-        now = shown.time(self._clock.now())
-
+    def _attended(self, one: Happening) -> None:
         def write(id: str) -> str:
             event = event_wire.PresenceEvent(
                 id=id,
-                time=now,
-                what="joined" if change.joined else "left",
-                workspace_id=record.id,
-                user=change.user,
-                display_name=shown.plain(change.display_name),
-                role=change.role,
+                time=shown.time(one.at),
+                what="joined" if one.action == "joined" else "left",
+                workspace_id=one.workspace,
+                user=one.actor,
+                display_name=shown.plain(str(one.detail.get("display_name", one.actor))),
+                role=_role(one),
             )
             return event.model_dump_json()
 
-        self.hub.publish(record.id, record.owner, write)
+        self.hub.publish(one.workspace, one.owner, write)
+
+    def _files(self, one: Happening) -> None:
+        def write(id: str) -> str:
+            event = event_wire.FilesEvent(
+                id=id,
+                time=shown.time(one.at),
+                workspace_id=one.workspace,
+                action=one.action,
+                user=one.actor,
+                count=int(one.detail.get("count", 1)),
+                paths=[shown.plain(str(path)) for path in one.detail.get("names", ())],
+            )
+            return event.model_dump_json()
+
+        self.hub.publish(one.workspace, one.owner, write)
 
     def where(self, workspace: str, owner: str) -> None:
         """Somebody is not any more where he was seen."""
@@ -167,3 +203,8 @@ class Announcer:
             **values,
         )
         return event.model_dump_json()
+
+
+def _role(one: Happening) -> Role | None:
+    role = one.detail.get("role")
+    return None if role is None else Role(role)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from typing import Any
 
 from jupyter_client.jsonutil import json_default
@@ -22,6 +23,8 @@ from .incoming import V1, request_header
 
 WATCHED = ("iopub", "shell")
 EXECUTE_REPLY = b'"execute_reply"'
+SILENT = re.compile(r'"silent": ?true')
+SILENT_BYTES = re.compile(SILENT.pattern.encode())
 CLOSE_CODE = 1013  # "try again later"
 log = logging.getLogger("syla.server")
 
@@ -97,7 +100,17 @@ class BoundedWebsocketConnection(ZMQChannelsWebsocketConnection):
             header = request_header(incoming_msg, self.subprotocol)
             if header.get("msg_type") == "execute_request":
                 self._last_execute, self._replied = dict(header), False
+                self._tell_execute(incoming_msg)
         super().handle_incoming_message(incoming_msg)
+
+    def _tell_execute(self, incoming_msg: Any) -> None:
+        """That somebody has code run, and not what; what pages ask by themselves says that it is silent."""
+        tell: Any = getattr(self.multi_kernel_manager, "tell_execute", None)
+        passed: Any = getattr(self.websocket_handler, "_passed", None)
+        start = incoming_msg[:4096]
+        silent: Any = SILENT_BYTES if isinstance(start, bytes) else SILENT
+        if tell is not None and passed is not None and passed.principal is not None and not silent.search(start):
+            tell(getattr(self.kernel_manager, "workspace_id", ""), passed.principal.name)
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[bytes]) -> None:
         super().handle_outgoing_message(stream, outgoing_msg)

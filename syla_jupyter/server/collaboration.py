@@ -23,6 +23,7 @@ from ..model.clock import Clock
 from ..model.record import WorkspaceRecord
 from ..workspaces.registry import Change
 from . import paths
+from .histories import Histories
 
 PACKAGE, FILE_IDS = "jupyter_server_ydoc", "jupyter_server_fileid"
 KNOWN = {
@@ -140,6 +141,7 @@ class Collaboration:
         self._room_class: Any = type("WorkspaceDocumentRoom", (WorkspaceRoom,), {"documents": documents})
         handlers.DocumentRoom = ydoc_app.DocumentRoom = self._room_class
         loaders.FileLoader = WorkspaceFileLoader
+        self.histories = Histories(directory)
         (self.ydoc,) = server.extension_manager.extension_apps[PACKAGE]
 
     def out_of_force(self, server: Any) -> str:
@@ -178,7 +180,8 @@ class Collaboration:
             await room.look()
 
     def attend(self, registry: Any, loop: asyncio.AbstractEventLoop) -> None:
-        """Have on disk what is open before a version is saved, and in the rooms what was restored."""
+        """Have on disk what is open before a version is saved, in the rooms what was restored, and nowhere what was
+        deleted."""
 
         def flush(record: WorkspaceRecord) -> None:
             self._within(loop, self._flush(record.id), "save before a version is taken")
@@ -187,8 +190,12 @@ class Collaboration:
             if change.verb == "restore":
                 self._within(loop, self._look(change.record.id), "look at what was restored")
 
+        def forget(change: Change) -> None:
+            if change.verb == "delete":
+                self.histories.purge(change.record.id)
+
         registry.before_saves.append(flush)
-        registry.listeners.append(look)
+        registry.listeners += [look, forget]
 
     def _within(self, loop: asyncio.AbstractEventLoop, doing: Coroutine[Any, Any, None], what: str) -> None:
         """Blocks, in a thread that is not the loop's; the rooms do it by themselves a moment later in any case."""

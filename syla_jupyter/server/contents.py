@@ -32,6 +32,7 @@ from .files import Entry, created, modified
 from .tree import Allowance
 
 COPY_MAX_ENTRIES = 200_000
+CHANGES = ("save", "rename", "copy", "delete")
 MIB = 1024 * 1024
 
 
@@ -54,6 +55,9 @@ class WorkspaceContentsManager(BeneathFileManager):
     protected: Callable[[str], str] = staticmethod(paths.protected)
     """API path -> why it cannot be made, renamed or deleted here; empty: it can."""
 
+    tell_change: Callable[[str, str], None] = staticmethod(lambda action, path: None)
+    """Told what was done to which file, by its API path; waits for nobody."""
+
     delete_to_trash = Bool(False, config=True, help="Always False: a host's trash is outside of the workspace.")
     always_delete_dir = Bool(
         True, config=True, help="Whether a directory with something in it can be deleted. False: only when it is empty."
@@ -74,6 +78,12 @@ class WorkspaceContentsManager(BeneathFileManager):
     @default("files_handler_class")
     def _files_handler_class_default(self) -> Any:
         return WorkspaceFileHandler
+
+    def emit(self, data: Any) -> None:
+        super().emit(data)  # type: ignore[no-untyped-call]
+        if data.get("action") in CHANGES:
+            for path in ("path", "source_path") if data["action"] == "rename" else ("path",):
+                self.tell_change(data["action"], str(data.get(path, "")).strip("/"))
 
     # -- names ---------------------------------------------------------------------------------------------------
 
@@ -209,7 +219,7 @@ class WorkspaceContentsManager(BeneathFileManager):
             model = await self._notebook_model(path, content, require_hash)  # type: ignore[no-untyped-call]
         else:
             model = await self._file_model(path, content, format, require_hash)  # type: ignore[no-untyped-call]
-        self.emit({"action": "get", "path": path})  # type: ignore[no-untyped-call]
+        self.emit({"action": "get", "path": path})
         return model
 
     # -- saving, moving, removing --------------------------------------------------------------------------------
@@ -272,5 +282,5 @@ class WorkspaceContentsManager(BeneathFileManager):
             with answered(f"{path} to {target}"):
                 raise
         model = await self.get(target, content=False)
-        self.emit({"action": "copy", "path": target, "source_path": path})  # type: ignore[no-untyped-call]
+        self.emit({"action": "copy", "path": target, "source_path": path})
         return model

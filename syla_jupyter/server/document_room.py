@@ -25,6 +25,7 @@ from jupyter_ydoc import ydocs
 from pycrdt import Doc
 from pycrdt.store import YDocNotFound
 
+from ..access.acting import AND, acting
 from ..model.clock import Clock
 from .documents import Fate, Synced, SyncedStates, conflict_path, digest_of, fate_of
 
@@ -91,6 +92,8 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
         self._saving = asyncio.Lock()
         self._workspace = self._key = self._opened_path = ""
         self._abandoned = False
+        self.editors: set[str] = set()
+        """Who has written into it since it was saved."""
         self._synced = Synced()
         self._made = self._kept = 0
         """Updates, since the room is open; and how many of them are in the history."""
@@ -262,13 +265,15 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
                     raise OSError(f"{self._opened_path} is gone")
                 return
             revision, content = self._revision, self._document.get()
+            editors, self.editors = self.editors, set()
             said = digest_of(content)
             if asked or said != self._synced.known:
                 await self.keep_up()
                 await self._remember(Synced(self._synced.known, said))
                 try:
                     model = {"format": self._file_format, "type": self._file_type, "content": content}
-                    saved = await self._file.maybe_save_content(model)
+                    with acting(AND.join(sorted(editors))):
+                        saved = await self._file.maybe_save_content(model)
                 except OutOfBandChanges:
                     await self._take_file()
                     return

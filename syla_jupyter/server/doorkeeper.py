@@ -27,6 +27,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 from tornado.websocket import WebSocketHandler
 
+from ..access.acting import acts
 from ..access.audit_line import Origin
 from ..access.guard import HOST, Guard
 from ..model.errors import BadInput, SylaError
@@ -255,6 +256,7 @@ class GuardedHandler:
     async def prepare(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             self._passed = await self._keeper.ask(self, self._kept)
+            acts(self._passed.principal.name if self._passed.principal is not None else "")
             self._keeper.give_own(self, self._passed)
         except web.HTTPError as exc:
             if not hasattr(self, "postpone"):

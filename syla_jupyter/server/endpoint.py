@@ -21,6 +21,7 @@ from jupyter_server.base.handlers import APIHandler
 from pydantic import BaseModel, ValidationError
 from tornado import web
 
+from ..access.acting import acting
 from ..access.service import Caller
 from ..model.errors import BadInput, InsufficientResources
 from ..model.people import Principal
@@ -209,8 +210,9 @@ def parsed_body(model: type[BaseModel] | None, content: bytes, media_type: str) 
 
 def _answered(route: Route, call: Call) -> tuple[Reply, str]:
     """A long answer takes long to write, too."""
-    reply = route.run(call)
-    return reply, reply.text()
+    with acting(call.caller.principal.name):
+        reply = route.run(call)
+        return reply, reply.text()
 
 
 def caller_of(handler: Any) -> Caller:

@@ -63,6 +63,7 @@ class EventSocket(JsonErrors, WebSocketMixin, WebSocketHandler, JupyterHandler):
             self.set_header("Upgrade", "websocket")
             self._refuse(426, errors.plain(426))
             return
+        await self._services.telling.settled()
         await super().get()
 
     def _refuse(self, status: int, body: wire.ErrorAnswer) -> None:
@@ -75,6 +76,7 @@ class EventSocket(JsonErrors, WebSocketMixin, WebSocketHandler, JupyterHandler):
         self._listener, id, reset = self._services.announcer.hub.listen(self._wanted(), self._after)
         hello = event_wire.HelloEvent(id=id, reset=reset).model_dump_json()
         self._sender = asyncio.create_task(self._send(self._listener, hello))
+        self._services.telling.watch(self._services.announcer.hub.has_listeners)
 
     def on_message(self, message: Any) -> None:
         """Nothing is expected."""

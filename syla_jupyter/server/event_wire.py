@@ -26,6 +26,8 @@ class ChangeEvent(Wire):
     id: str
     time: datetime
     verb: str
+    actor: str = Field(description="Who did it; empty: it happened by itself.")
+    changes: list[str] = Field(description="Of `change`: what is not as it was (limits, policy, labels).")
     workspace: Workspace
     seconds: float
 
@@ -123,6 +125,20 @@ class WhereEvent(Wire):
     workspace_id: str
 
 
+class FilesEvent(Wire):
+    """Files were changed by way of this server: its contents, and documents that are open. Many at once are told as
+    one, once a second at most. What code in the workspace writes is not told."""
+
+    event: Literal["files"] = "files"
+    id: str
+    time: datetime
+    workspace_id: str
+    action: str = Field(description="save, rename, copy, delete")
+    user: str = Field(description="Who did it; empty: nobody in particular.")
+    count: int
+    paths: list[str] = Field(description="As the contents API has them; some of many.")
+
+
 Event = (
     HelloEvent
     | ChangeEvent
@@ -133,4 +149,5 @@ Event = (
     | RunEvent
     | PresenceEvent
     | WhereEvent
+    | FilesEvent
 )

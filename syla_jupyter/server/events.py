@@ -112,6 +112,9 @@ class EventHub:
             self._listeners.add(listener)
             return listener, self._id(since), reset
 
+    def has_listeners(self) -> bool:
+        return bool(self._listeners)
+
     def forget(self, listener: Listener) -> None:
         with self._lock:
             self._listeners.discard(listener)

@@ -48,8 +48,9 @@ from .execute_handler import ROUTES as EXECUTE_ROUTES
 from .execute_handler import SETTING as CELLS
 from .gates import JUPYTER, Gates
 from .housekeeping import Housekeeping, terminal_signals
+from .jupyter_signals import NoForgery, signals
 from .kernel import WorkspaceKernel
-from .kernel_ends import tell_end, why_not_restart
+from .kernel_ends import is_gone, tell_end, why_not_restart
 from .kernel_runs import Around
 from .kernels import Survival, WorkspaceKernelManager
 from .kernelspecs import PROVISIONER, WorkspaceKernelSpecManager
@@ -247,7 +248,7 @@ class SylaExtension(ExtensionApp):
             holds=partial(holds, access.identities),
             own=OwnPages(application.settings.data_dir / "pages").give,
         )
-        put_in_force(server.web_app, keeper, self._guard_rooms(application, naming))
+        put_in_force(server.web_app, keeper, {"EventHandler": NoForgery, **self._guard_rooms(application, naming)})
         settings = server.web_app.settings
         hook = without_builds(without_token(settings.get("page_config_hook")))
         settings["page_config_hook"] = hook if self._local_allowed() else without_language_servers(hook)
@@ -342,6 +343,8 @@ class SylaExtension(ExtensionApp):
             await self._collaboration.stop()
         if self._housekeeping is not None:
             await asyncio.to_thread(self._housekeeping.stop)
+        if self._rest is not None:
+            await self._rest.telling.stop()
         if self._terminals is not None:
             await self._terminals.terminate_all()
 
@@ -350,15 +353,26 @@ class SylaExtension(ExtensionApp):
         activity = [self._server.kernel_manager.activity, self._rest.activity]
         if self._terminals is not None:
             activity.append(terminal_signals(self._terminals, application.store().executions))
-        announcer = self._rest.announcer
+        warned, telling = application.chronicle().warned, self._rest.telling
+        self._rest.also = signals(self._server)
         self._housekeeping = Housekeeping(
             application,
             activity=activity,
-            warned=announcer.warned,
-            disk_warned=partial(announcer.warned, kind="disk"),
+            warned=partial(warned, kind="policy"),
+            disk_warned=partial(warned, kind="disk"),
+            tidy=partial(self._forget_histories, application),
         )
-        self._server.kernel_manager.tell_end = partial(tell_end, application.registry().catalog, announcer)
+        self._server.kernel_manager.tell_end = partial(tell_end, application.registry().catalog, warned)
+        loop: Any = self._server.io_loop
+        telling.loop, telling.workspace_at = loop.asyncio_loop, self._naming(application).at
+        self._server.kernel_manager.tell_execute = telling.executed
+        self._server.contents_manager.tell_change = telling.file_changed
         self._housekeeping.start()
+
+    def _forget_histories(self, application: app.Application) -> list[str]:
+        if self._collaboration is None:
+            return []
+        return self._collaboration.histories.sweep(partial(is_gone, application.registry().catalog))
 
     def _warm(self, application: app.Application) -> None:
         """In the background: tidy up after servers that died, then have the default workspace ready."""

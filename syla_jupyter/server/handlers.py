@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .at_work import AtWork
     from .queue_handlers import Desk
     from .rooms import Presences
+    from .telling import Telling
 
 log = logging.getLogger("syla.server")
 Changed = TypeVar("Changed", Limits, Policy)
@@ -54,6 +55,7 @@ class Services:
     at_work: AtWork
     desk: Desk
     presences: Presences
+    telling: Telling
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ class Housekeeping:
     activity : who is at work, by workspace id; each is asked at every sweep, from the janitor's thread.
     warned : told before something is ended, in words.
     disk_warned : told when a disk is nearly full.
+    tidy : removes what is nobody's any more, besides what is removed here; gives a line for each thing done.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Housekeeping:
         activity: list[Callable[[], Mapping[str, Signals]]],
         warned: Callable[[WorkspaceRecord, str], None],
         disk_warned: Callable[[WorkspaceRecord, str], None],
+        tidy: Callable[[], list[str]] = list,
     ) -> None:
         registry, store, settings = application.registry(), application.store(), application.settings
         watch = DiskWatch(
@@ -87,6 +89,11 @@ class Housekeeping:
             clock=application.clock,
         )
         timer = SnapshotTimer(registry=registry, versions=application.versions(), clock=application.clock)
+
+        def forget() -> list[str]:
+            count = application.chronicle().store().trim(application.clock.now())
+            return [f"forgot {count} lines of what happened long ago"] if count else []
+
         janitor = Janitor(
             registry=registry,
             store=store,
@@ -96,7 +103,7 @@ class Housekeeping:
             inside=Inquiry(registry=registry, settings=settings, clock=application.clock),
             extra=lambda: [*watch.sweep(), *memory.sweep(), *timer.sweep()],
             warned=warned,
-            tidy=lambda: [*registry.finish(), *application.service.reconcile()],
+            tidy=lambda: [*registry.finish(), *application.service.reconcile(), *forget(), *tidy()],
         )
         self._thread = JanitorThread(janitor.sweep)
         if not _metered:

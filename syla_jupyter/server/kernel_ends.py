@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from ..model.errors import UnknownWorkspace
-from ..model.record import State
+from collections.abc import Callable
+
+from ..model.errors import SylaError, UnknownWorkspace
+from ..model.record import State, WorkspaceRecord
 from ..workspaces.catalog import Catalog
-from .announcer import Announcer
 from .event_wire import WarningKind
 
 
-def tell_end(catalog: Catalog, announcer: Announcer, id: str, message: str, kind: WarningKind) -> None:
+def tell_end(
+    catalog: Catalog, warned: Callable[[WorkspaceRecord, str, str], None], id: str, message: str, kind: WarningKind
+) -> None:
     """Blocks. Announce a kernel's end, unless it ended with its workspace, which was asked for."""
     if not why_not_restart(catalog, id):
-        announcer.warned(catalog.get(id), message, kind)
+        warned(catalog.get(id), message, kind)
 
 
 def why_not_restart(catalog: Catalog, id: str) -> str:
@@ -24,3 +27,14 @@ def why_not_restart(catalog: Catalog, id: str) -> str:
     if record.state in (State.CREATED, State.ACTIVE):
         return ""
     return f"The kernel ended because workspace {record.name!r} is {record.state}: {record.reason}."
+
+
+def is_gone(catalog: Catalog, id: str) -> bool:
+    """Whether there is no workspace of that id any more; not where that cannot be found out."""
+    try:
+        catalog.by_id(id)
+    except UnknownWorkspace:
+        return True
+    except SylaError:
+        return False
+    return False

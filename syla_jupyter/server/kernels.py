@@ -71,6 +71,8 @@ class Survival:
 class WorkspaceKernelManager(AsyncMappingKernelManager):
     _survival: Survival | None = None
     tell_end: Callable[[str, str, WarningKind], None] | None = None
+    tell_execute: Callable[[str, str], None] | None = None
+    """(workspace id, user): a page of his has code run."""
     """Blocks. Told of kernels that ended by themselves: workspace id, why, and of what kind that is."""
 
     cells: Cells | None = None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..model.people import Permission
+from . import activity, where
 from . import people_handlers as handlers
 from . import people_wire as wire
-from . import where
 from .gates import Level
 from .route import STORE, Route
 
@@ -22,6 +22,8 @@ PEOPLE_ROUTES: tuple[Route, ...] = (
           answer=wire.ParticipantList, refusals=(404, *STORE)),
     Route("GET", "participants", where.list_present, "Who is where in all workspaces that you may read",
           answer=wire.PresentList, refusals=STORE),
+    Route("GET", f"{ONE}/activity", activity.list_activity, "Who did what in it, newest first",
+          query=wire.ActivityQuery, answer=wire.ActivityList, refusals=(404, *STORE)),
     Route("PUT", MEMBER, handlers.put_member, "Let a user or a team use it", action="write", needs=SHARE,
           query=wire.KindQuery, body=wire.PutMember, answer=wire.Member, refusals=(404, *STORE)),
     Route("DELETE", MEMBER, handlers.remove_member, "Take it back; or leave", action="write", needs=Permission.READ,

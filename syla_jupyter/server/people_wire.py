@@ -10,6 +10,8 @@ from pydantic import Field, JsonValue
 from ..access.service import TOKEN_SECONDS, TOKEN_SECONDS_MAX
 from ..access.sharing import INVITATION_SECONDS, INVITATION_SECONDS_MAX, USES_MAX
 from ..metadata.base import PAGE_MAX
+from ..metadata.happenings_base import PAGE_MAX as ACTIVITY_MAX
+from ..model.happening import Kind
 from ..model.people import AccessMode, Role, SubjectKind
 from .wire import Query, Whole, Wire, Workspace
 
@@ -125,6 +127,33 @@ class Present(Wire):
 
 class PresentList(Wire):
     participants: list[Present] = Field(description="One for each document that somebody has open.")
+
+
+class ActivityQuery(Query):
+    kind: list[Kind] = Field(default_factory=list, description="Of these only.")
+    user: str | None = Field(default=None, max_length=255, description="What that one did; empty: what nobody did.")
+    limit: int = Field(default=50, ge=1, le=ACTIVITY_MAX)
+    before: int = Field(default=0, ge=0, le=2**53, description="`next` of the page before.")
+
+
+class Activity(Wire):
+    id: int
+    time: datetime
+    kind: Kind
+    action: str = Field(description="Of what kind it is: suspend, take, workspace.share, joined, execute, save, …")
+    user: str = Field(description="Who did it; empty: it happened by itself, or by nobody in particular.")
+    count: int = Field(description="How often, until then: files and executions of a few minutes are one line.")
+    paths: list[str] = Field(description="Of files, some of many, as the contents API has them.")
+    subject: str | None = Field(description="User or team that it is about.")
+    role: Role | None = Field(description="That the subject, or who joined, had then.")
+    version: int | None = Field(description="Of a snapshot.")
+    changes: list[str] = Field(description="What is not as it was.")
+    reason: str = Field(description="Why, or a warning's words; empty: none was given.")
+
+
+class ActivityList(Wire):
+    activity: list[Activity] = Field(description="Newest first.")
+    next: int = Field(description="`before` of the next page; 0 on the last one.")
 
 
 class SharedWorkspace(Workspace):

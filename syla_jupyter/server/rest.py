@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..access.decide import role_of
 from ..model.errors import SylaError, UnknownWorkspace
+from ..model.happening import Happening, Kind
 from ..workspaces.activity import Signals
 from ..workspaces.executions import ExecutionCache
 from ..workspaces.lifecycle import Verb
 from ..workspaces.registry import Change
-from .announcer import Announcer, PresenceChange, RunChange
+from .announcer import Announcer, RunChange
 from .at_work import AtWork
 from .cell_run import Run
 from .endpoint import gates, rules
@@ -27,6 +27,7 @@ from .queue_handlers import Desk
 from .rooms import Presences
 from .route import PREFIX
 from .routes import ROUTES
+from .telling import Telling
 from .where import Whereabouts
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ log = logging.getLogger("syla.server")
 
 
 class Rest:
-    """Listens to the registry and to sharing from its construction on.
+    """From its construction on, what is written down of workspaces is told to clients.
 
     Parameters
     ----------
@@ -51,14 +52,24 @@ class Rest:
         self._executions = ExecutionCache()
         self._at_work = AtWork()
         self.desk, self.presences = Desk(), Presences()
+        chronicle = application.chronicle()
+        self.telling = Telling(chronicle, application.clock, self._tell, self._owner_of)
+        self.also: Callable[[Happening], None] = lambda one: None
+        """Told what clients are told."""
         self._services = Services(
-            application, root, base_url, self.announcer, self._executions, self._at_work, self.desk, self.presences
+            application,
+            root,
+            base_url,
+            self.announcer,
+            self._executions,
+            self._at_work,
+            self.desk,
+            self.presences,
+            self.telling,
         )
-        self._tellers = ThreadPoolExecutor(1, thread_name_prefix="syla-runs")
         self.presences.listeners.append(Whereabouts(self._tell_where).moved)
         application.registry().listeners.append(self._changed)
-        application.version_listeners.append(self.announcer.saved)
-        application.access().sharing.listeners.append(self.announcer.people)
+        chronicle.write, chronicle.by_default = self.telling.note, ""
 
     def handlers(self) -> list[tuple[str, type, dict[str, Any]]]:
         """For `ExtensionApp.handlers`; the last of them takes everything else below `/syla`."""
@@ -78,12 +89,14 @@ class Rest:
             return
         if what == "completed":
             self._executions.put(workspace, run.execution())
+        if what == "started":
+            self.telling.executed(workspace, run.asked.user)
         happened = RunChange(what, run.asked, run.status)
-        self._tellers.submit(self._tell_run, workspace, happened)
+        self.telling.submit(self._tell_run, workspace, happened)
 
     def attended(self, workspace: str, user: str, joined: bool) -> None:
         """Somebody is in a workspace's documents, or is not any more; nobody waits for it."""
-        self._tellers.submit(self._tell_attended, workspace, user, joined)
+        self.telling.submit(self._tell_attended, workspace, user, joined)
 
     def _tell_attended(self, workspace: str, user: str, joined: bool) -> None:
         application = self._services.application
@@ -91,8 +104,9 @@ class Rest:
             record, guard = application.registry().catalog.by_id(workspace), application.access().guard
             principal = guard.principal(user)
             role = None if principal is None else role_of(principal, guard.access(workspace))
-            change = PresenceChange(user, guard.display_name(user), role, joined)
-            self.announcer.attended(record, change)
+            detail = {"display_name": guard.display_name(user), "role": None if role is None else str(role)}
+            action, now = "joined" if joined else "left", application.clock.now()
+            self.telling.note(Happening(record.id, record.owner, now, Kind.PRESENCE, action, user, detail))
         except UnknownWorkspace:
             pass  # it was deleted, and they with it
         except SylaError as exc:
@@ -106,7 +120,7 @@ class Rest:
             log.warning("what happened to a cell is not announced: %s", exc)
 
     def _tell_where(self, workspace: str) -> None:
-        self._tellers.submit(self._tell_where_now, workspace)
+        self.telling.submit(self._tell_where_now, workspace)
 
     def _tell_where_now(self, workspace: str) -> None:
         with contextlib.suppress(SylaError):  # deleted meanwhile, say; pages hear of that
@@ -119,4 +133,10 @@ class Rest:
     def _changed(self, change: Change) -> None:
         if change.verb == Verb.DELETE:
             self._executions.forget(change.record.id)
-        self.announcer.changed(change)
+
+    def _tell(self, one: Happening) -> None:
+        self.announcer.told(one)
+        self.also(one)
+
+    def _owner_of(self, workspace: str) -> str:
+        return self._services.application.access().guard.access(workspace).owner

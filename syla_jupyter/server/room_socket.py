@@ -149,6 +149,8 @@ class RoomSocket:
                 await self._refuse(kind, message)
                 return
             self._rooms.presences.acts(participant, self._rooms.clock.now())
+            if kind is Kind.WRITES:
+                getattr(self.room, "editors", set()).add(participant.username)
             if self._heard_of:
                 self.close(COME_AGAIN, "your role has changed")
                 return

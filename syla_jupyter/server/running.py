@@ -39,6 +39,7 @@ def execute(call: Call) -> Reply:
             clock=application.clock,
         )
     services.executions.put(record.id, done)
+    services.telling.executed(record.id, call.caller.principal.name)
     services.announcer.executing(record, {"type": "ended", "execution": done.id, "status": done.status})
     return Reply(shown.execution(done))
 

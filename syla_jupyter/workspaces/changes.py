@@ -38,3 +38,5 @@ class Change:
     record: WorkspaceRecord
     reason: str
     seconds: float
+    changes: tuple[str, ...] = ()
+    """Names of what is not as it was, where the verb is `change`."""

@@ -97,8 +97,10 @@ class Held:
     def _moved(self, record: WorkspaceRecord, verb: Verb, reason: str, **how: Any) -> WorkspaceRecord:
         return moved(record, verb, now=self._clock.now(), reason=reason, **how)
 
-    def _changed(self, verb: str, record: WorkspaceRecord, began: float, reason: str = "") -> WorkspaceRecord:
-        change = Change(verb, record, reason or record.reason, max(0.0, self._clock.now() - began))
+    def _changed(
+        self, verb: str, record: WorkspaceRecord, began: float, reason: str = "", changes: tuple[str, ...] = ()
+    ) -> WorkspaceRecord:
+        change = Change(verb, record, reason or record.reason, max(0.0, self._clock.now() - began), changes)
         for listener in self.listeners:
             listener(change)
         return record

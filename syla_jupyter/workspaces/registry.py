@@ -40,6 +40,7 @@ from .vault import QUIET, Watch
 __all__ = ["STEPS", "Change", "Level", "Registry"]
 T = TypeVar("T")
 NOTED_BYTES = MIB
+CHANGEABLE = ("limits", "policy", "labels")
 
 
 class Registry(Rewinding):
@@ -139,7 +140,7 @@ class Registry(Rewinding):
         """Other limits (of a running container too), policy or labels."""
         began = self._clock.now()
         with self._locks.only(id):
-            record = self._read(id, version)
+            record = before = self._read(id, version)
             after = dataclasses.replace(
                 record,
                 limits=limits or record.limits,
@@ -150,7 +151,6 @@ class Registry(Rewinding):
             if limits is None or not record.execution:
                 record = self._store.replace(after)
             else:  # the record says no before the container has more
-                before = record
                 record = self._store.replace(after, admit=lambda others: self.admission.check(after, limits, others))
                 try:
                     self._engine.change_limits(record, limits)
@@ -159,7 +159,8 @@ class Registry(Rewinding):
                     raise
             if limits is not None:
                 self._places.limit(record)
-        return self._changed("change", record, began)
+        changes = tuple(name for name in CHANGEABLE if getattr(before, name) != getattr(record, name))
+        return self._changed("change", record, began, changes=changes)
 
     def warn(self, id: str, *, version: int, reason: str) -> WorkspaceRecord:
         """Note that its people are told what comes next; `Conflict` if it was changed since that version."""

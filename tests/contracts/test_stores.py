@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from syla_jupyter.metadata import sql_query
 from syla_jupyter.metadata.base import WorkspaceStore
+from syla_jupyter.metadata.happenings_sql import SqlHappenings
 from syla_jupyter.metadata.people_sql import SqlPeople
 from syla_jupyter.metadata.sql import SqlStore, open_store
 from syla_jupyter.metadata.sql_transactions import open_engine
+from syla_jupyter.testing.happenings_contract import HappeningsContract
 from syla_jupyter.testing.people_contract import PeopleContract
 from syla_jupyter.testing.store_contract import StoreContract
 
@@ -82,6 +85,34 @@ class TestPeopleInSqlite(SqlPeopleContract):
 
 
 class TestPeopleInPostgres(SqlPeopleContract):
+    @pytest.fixture
+    def database(self, new_database: Callable[[], str]) -> str:
+        return new_database()
+
+
+class SqlHappeningsContract(HappeningsContract):
+    @pytest.fixture
+    def engine(self, database: str | Path) -> Iterator[Engine]:
+        engine = open_engine(database)
+        yield engine
+        engine.dispose()
+
+    @pytest.fixture
+    def happenings(self, engine: Engine) -> SqlHappenings:
+        return SqlHappenings(engine)
+
+    @pytest.fixture
+    def workspaces(self, engine: Engine) -> SqlStore:
+        return SqlStore(engine)
+
+
+class TestSqliteHappenings(SqlHappeningsContract):
+    @pytest.fixture
+    def database(self, tmp_path: Path) -> Path:
+        return tmp_path / "syla.db"
+
+
+class TestPostgresHappenings(SqlHappeningsContract):
     @pytest.fixture
     def database(self, new_database: Callable[[], str]) -> str:
         return new_database()

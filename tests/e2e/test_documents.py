@@ -15,6 +15,7 @@ from typing import Any
 
 from pycrdt import Map
 
+from syla_jupyter.server.histories import Histories
 from tests.conftest import StartLab
 
 from .room_client import page
@@ -148,6 +149,22 @@ async def test_a_namesake_of_a_deleted_workspace_is_new(school: School) -> None:
             second.text.insert(0, "new ")
             await eventually(lambda: (school.lab.root / path).read_text() == "new of the second")
     assert not list((school.lab.root / "workspaces/twice").glob("*conflict*"))
+
+
+async def test_its_history_goes_with_a_workspace(school: School) -> None:
+    """Not when it is archived; for good when it is deleted."""
+    made = await school.made("owner", "POST", f"{API}/workspaces", {"name": "history"})
+    path = "workspaces/history/a.txt"
+    (school.lab.root / path).write_text("of it")
+    async with page(school, "owner", path) as one:
+        one.text.insert(0, "typed ")
+        await one.synced()
+        await eventually(lambda: "typed" in (school.lab.root / path).read_text())
+    kept = Histories(school.lab.installation.home / "collaboration")
+    await school.made("owner", "POST", f"{API}/workspaces/history/archive")
+    assert made["id"] in kept.workspaces()
+    await school.made("owner", "DELETE", f"{API}/workspaces/history")
+    assert made["id"] not in kept.workspaces()
 
 
 async def test_no_link_leads_the_server_out(school: School) -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from typing import Any
+
+import pytest
+
+from syla_jupyter import AsyncSyla
+from syla_jupyter.server.jupyter_signals import SCHEMA_ID
 
 from .school import API, PEOPLE, School
 
@@ -33,6 +41,7 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", f"{API}/workspaces/class"): (200, 200, 200, 200, 403, 403),  # by name, what is shared with him
     ("GET", f"{API}/workspaces/ID"): (200, 200, 200, 200, 403, 403),
     ("GET", f"{API}/workspaces/ID/members"): (200, 200, 200, 200, 403, 403),
+    ("GET", f"{API}/workspaces/ID/activity"): (200, 200, 200, 200, 403, 403),
     ("GET", f"{API}/workspaces/ID/invitations"): (200, 403, 403, 403, 403, 403),
     ("PATCH", f"{API}/workspaces/ID"): (200, 403, 403, 403, 403, 403),
     ("POST", f"{API}/workspaces/ID/touch"): (200, 200, 200, 403, 403, 403),
@@ -141,6 +150,27 @@ async def test_jupyters_own_events_are_for_admins(school: School) -> None:
         loud.close()
 
 
+async def test_nobody_makes_up_what_happens_to_workspaces(school: School) -> None:
+    """Jupyter's own websocket says what was done with which workspace, of no person; not even an admin forges it."""
+    forged = {
+        "schema_id": SCHEMA_ID,
+        "version": "1",
+        "data": {"workspace_id": "x", "kind": "workspace", "action": "stop"},
+    }
+    assert [await school.status(who, "POST", "/api/events", forged) for who in PEOPLE] == [403] * len(PEOPLE)
+    socket = await school.connected("owner", "/api/events/subscribe")
+    try:
+        made = await school.made("owner", "POST", f"{API}/workspaces", {"name": "signalled"})
+        async with asyncio.timeout(60):
+            event: dict[str, Any] = {}
+            while event.get("schema_id") != SCHEMA_ID:
+                event = json.loads(await socket.read_message() or "null")
+        said = {"workspace_id": made["id"], "kind": "workspace", "action": "create"}
+        assert event == {"schema_id": SCHEMA_ID, **said}
+    finally:
+        socket.close()
+
+
 async def test_changes_of_people_are_told_to_members(school: School) -> None:
     """With what was done to whoever may see the workspace then; who is out hears that something has changed, no more."""
     heard: dict[str, list[Any]] = {who: [] for who in ("owner", "vic", "sam")}
@@ -197,3 +227,86 @@ async def test_an_invitation_and_a_workspace_of_ones_own(school: School) -> None
         assert not any(token in page for token in school.tokens.values())
     lines = (await school.made("owner", "GET", f"{API}/audit"))["lines"]
     assert "workspace.join" in {line["action"] for line in lines}
+
+
+class Heard:
+    """A websocket of events."""
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+        self.rows: list[dict[str, Any]] = []
+
+    async def until(self, **wanted: Any) -> dict[str, Any]:
+        """The next one that has these."""
+        async with asyncio.timeout(60):
+            while line := await self._socket.read_message():
+                self.rows.append(json.loads(line))
+                if wanted.items() <= self.rows[-1].items():
+                    return self.rows[-1]
+        raise AssertionError(f"the websocket was closed; it said {self.rows}")
+
+
+async def test_what_other_processes_do_is_told(school: School) -> None:
+    """A command line beside the server: its doings come to who may read the workspace, in order and once, and are in the
+    workspace's feed with who did them; so are files that somebody changes by way of the server, without what is in them."""
+    root = {"SYLA_HOME": str(school.lab.installation.home), "SYLA_ROOT": str(school.lab.root)}
+
+    async def syla(*arguments: str) -> Any:
+        command = [sys.executable, "-m", "syla_jupyter.cli.main", "workspace", *arguments, "--json"]
+        done = await asyncio.to_thread(
+            subprocess.run, command, env={**os.environ, **root}, capture_output=True, timeout=90, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    sockets = {who: await school.connected(who, f"{API}/events") for who in ("owner", "vic", "sam")}
+    heard = {who: Heard(socket) for who, socket in sockets.items()}
+    for one in heard.values():
+        await one.until(event="hello")
+    made = await syla("create", "by hand", "--label", "a=b")
+    created = await heard["owner"].until(event="change", verb="create")
+    assert (created["workspace"]["id"], created["workspace"]["labels"]) == (made["id"], {"a": "b"})
+    await syla("share", "by hand", "vic", "--permission", "read")
+    await syla("set", "by hand", "--label", "c=d")
+    changed = await heard["owner"].until(event="change", verb="change")
+    assert (changed["changes"], changed["workspace"]["labels"]) == (["labels"], {"a": "b", "c": "d"})
+    assert changed["actor"] == created["actor"] == made["owner"]
+    of_it = [row for row in heard["owner"].rows if made["id"] in json.dumps(row) and row.get("id")]
+    assert [row.get("verb") or row["action"] for row in of_it] == ["create", "workspace.share", "change"]
+    await heard["vic"].until(event="change", verb="change")
+    await school.made("owner", "PUT", f"{API}/workspaces/by%20hand/members/eve", {"role": "editor"})
+    file = {"type": "file", "format": "text", "content": "secret of the content"}
+    await school.made("eve", "PUT", "/api/contents/workspaces/by hand/one.txt".replace(" ", "%20"), file)
+    saved = await heard["vic"].until(event="files")
+    assert (saved["action"], saved["user"], saved["paths"]) == ("save", "eve", ["workspaces/by hand/one.txt"])
+    feed = f"{API}/workspaces/by%20hand/activity"
+    for who in ("vic", "sam"):
+        assert (
+            await school.status(who, "GET", f"{API}/workspaces/{made['id']}/activity") == {"vic": 200, "sam": 403}[who]
+        )
+    rows = (await school.made("vic", "GET", f"{API}/workspaces/{made['id']}/activity"))["activity"]
+    owner = made["owner"]
+    assert [(row["action"], row["user"]) for row in rows] == [
+        ("save", "eve"), ("workspace.share", owner), ("change", owner), ("workspace.share", owner), ("create", owner),
+    ]  # fmt: skip
+    assert not any(word in json.dumps(rows) for word in ("127.0.0.1", "secret of the content"))
+    first = await school.made("owner", "GET", f"{feed}?limit=2")
+    second = await school.made("owner", "GET", f"{feed}?limit=4&before={first['next']}")
+    assert [row["id"] for row in [*first["activity"], *second["activity"]]] == [row["id"] for row in rows]
+    assert (first["next"], second["next"]) == (first["activity"][-1]["id"], 0)
+    by_kind = await school.made("owner", "GET", f"{feed}?kind=members&kind=files&user=eve")
+    assert [row["action"] for row in by_kind["activity"]] == ["save"]
+    assert await school.status("owner", "GET", f"{feed}?kind=nothing") == 400
+    shown = await syla("activity", "by hand", "--kind", "files")
+    assert [(row["user"], row["names"]) for row in shown["activity"]] == [("eve", ["workspaces/by hand/one.txt"])]
+    async with AsyncSyla(school.lab.root, {**os.environ, **root}) as python:
+        found = await (await python.get("by hand")).activity(kinds=["workspace"], limit=1)
+        assert [(one.action, one.actor) for one in found] == [("change", owner)]
+    await school.made("owner", "DELETE", f"{API}/workspaces/{made['id']}?force=true&confirm=by%20hand")
+    await heard["owner"].until(event="change", verb="delete")
+    sockets["sam"].close()
+    with pytest.raises(AssertionError, match="closed"):
+        await heard["sam"].until(event="nothing")
+    assert not [row for row in heard["sam"].rows if made["id"] in json.dumps(row)]
+    for who in ("owner", "vic"):
+        sockets[who].close()
