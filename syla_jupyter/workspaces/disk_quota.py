@@ -44,8 +44,11 @@ class DiskQuotas:
 
     def hold(self, id: str, directories: Sequence[Path], limit_bytes: int) -> bool:
         """Whether all of them are kept within the limit from now on. No container may be writing there."""
-        held = [self._held(id, directory, directories, limit_bytes) for directory in directories]
-        return all(held)
+        if any([self._is_new(id, directory) for directory in directories]):
+            self.release(id, directories)  # were we to die on the way, it is begun again
+            if not all([self._taken_in(id, directory, directories) for directory in directories]):
+                return False
+        return all([self._limited(id, directory, limit_bytes) for directory in directories])
 
     def change(self, id: str, directories: Sequence[Path], limit_bytes: int) -> None:
         """Another limit for those that have one, whatever runs in them."""
@@ -126,26 +129,34 @@ class DiskQuotas:
         """A directory that has something of its own mounted on it is not what was decided about."""
         return self.at(directory.parent).hard and os.fstat(fd).st_dev == os.stat(directory.parent).st_dev
 
-    def _held(self, id: str, directory: Path, directories: Sequence[Path], limit_bytes: int) -> bool:
-        held = False
-        with self._described(directory), self._own(id, directory) as (fd, project):
-            if self._hard(directory, fd):
-                if not project or not projects.used(fd, project).limit_bytes:
-                    project = self._taken_in(id, fd, directory, project or self._beside(id, fd, directories))
-                if project:
-                    projects.limit(fd, project, limit_bytes)
-                    held = True
-        return held
+    def _is_new(self, id: str, directory: Path) -> bool:
+        """It is to be taken in; not so one that cannot be, or that is somebody else's."""
+        with contextlib.suppress(OSError), self._own(id, directory) as (fd, project):
+            if project:
+                return not projects.used(fd, project).limit_bytes
+            return self._hard(directory, fd) and _may_be_ours(fd, directory)
+        return False
 
-    def _taken_in(self, id: str, fd: int, directory: Path, project: int) -> int:
-        """The project that all of it has now; 0: it stays in somebody else's."""
-        given = projects.project(fd).id
-        if given and not is_ours(given):
-            log.info("%s is left in project %d, which is somebody else's", directory, given)
-            return 0
-        project = project or _unused(fd, id)
-        projects.take_in(fd, project)
-        return project
+    def _taken_in(self, id: str, directory: Path, directories: Sequence[Path]) -> bool:
+        """Whether nothing went wrong; where something did, a part of it is not in the project."""
+        try:
+            with self._own(id, directory) as (fd, project):
+                if project or (self._hard(directory, fd) and _may_be_ours(fd, directory)):
+                    projects.take_in(fd, project or self._beside(id, fd, directories) or _unused(fd, id))
+        except FileNotFoundError:
+            pass
+        except OSError as exc:
+            log.warning("no disk quota for %s, which is measured instead: %s", directory, exc)
+            return False
+        return True
+
+    def _limited(self, id: str, directory: Path, limit_bytes: int) -> bool:
+        limited = False
+        with self._described(directory), self._own(id, directory) as (fd, project):
+            if project:
+                projects.limit(fd, project, limit_bytes)
+                limited = True
+        return limited
 
     def _beside(self, id: str, fd: int, directories: Sequence[Path]) -> int:
         """The project that another of its directories has on the same file system; 0: none."""
@@ -164,6 +175,14 @@ class DiskQuotas:
             pass
         except OSError as exc:
             log.warning("no disk quota for %s, which is measured instead: %s", place, exc)
+
+
+def _may_be_ours(fd: int, directory: Path) -> bool:
+    given = projects.project(fd).id
+    if given and not is_ours(given):
+        log.info("%s is left in project %d, which is somebody else's", directory, given)
+        return False
+    return True
 
 
 def _unused(fd: int, id: str) -> int:

@@ -11,6 +11,7 @@ import fcntl
 import io
 import json
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -284,6 +285,31 @@ def an_interrupted_taking_in_is_begun_again() -> None:
     assert number(files / "below") == next(candidates("h"))
 
 
+def nothing_is_limited_by_half() -> None:
+    """A home that came anew is taken in beside files that are; what cannot be taken in whole has no limit at all."""
+    quotas, (files, home) = DiskQuotas(), made("j/files", "j/home")
+    ours = next(candidates("j"))
+    assert quotas.hold("j", [files, home], 4 * MIB)
+    shutil.rmtree(home)
+    made("j/new/below")
+    (ROOT / "j/new").rename(home)
+    assert quotas.used_bytes("j", [files, home]) is None
+    assert quotas.hold("j", [files, home], 4 * MIB)
+    assert (number(home), number(home / "below"), of(ours).limit_bytes) == (ours, ours, 4 * MIB)
+    shutil.rmtree(home)
+    (deep,), top = made("j/new"), os.getcwd()
+    try:
+        os.chdir(deep)
+        for _ in range(projects.DEPTH_MAX + 2):
+            os.mkdir("d")
+            os.chdir("d")
+    finally:
+        os.chdir(top)
+    deep.rename(home)
+    assert not quotas.hold("j", [files, home], 4 * MIB)
+    assert (of(ours).limit_bytes, quotas.used_bytes("j", [files, home])) == (0, None)
+
+
 class Unwalking(DiskMeter):
     """Walks nothing."""
 
@@ -387,6 +413,7 @@ CHECKS = [
     numbers_of_others_are_left_alone,
     what_is_moved_to_another_workspace_counts_there,
     an_interrupted_taking_in_is_begun_again,
+    nothing_is_limited_by_half,
     the_registry_keeps_a_limit_through_everything,
     a_limit_ends_with_an_archive_and_comes_to_every_copy,
     what_was_there_before_is_taken_in_at_the_next_start,
