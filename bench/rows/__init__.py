@@ -2,6 +2,7 @@
 
 from ..model import Row
 from . import (
+    access,
     adoption,
     command,
     engine,
@@ -10,6 +11,7 @@ from . import (
     memory,
     metadata,
     panel,
+    propagation,
     rest,
     rest_list,
     restart,
@@ -28,6 +30,8 @@ ROWS: tuple[Row, ...] = (
     execution.EXECUTE,
     execution.FLOOD,
     shared_document.EXECUTE,
+    *propagation.ROWS,
+    access.DECIDE,
     restart.FRESH,
     restart.SAME,
     memory.IDLE,
