@@ -147,6 +147,8 @@ JUPYTER: Sequence[Gate] = (
     Gate("PrometheusMetricsHandler", r"/metrics", {"GET": H}, checks_login=True),
     Gate("LoginFormHandler", r"/login", {"GET": P, "POST": P}),
     Gate("LogoutHandler", r"/logout", {"GET": P}),
+    Gate("JupyterHubLogoutHandler", r"/logout", {"GET": P}),
+    Gate("JupyterHubOAuthCallbackHandler", r"/oauth_callback", {"GET": P}),  # by which a person logs in there
     Gate("MainHandler", r"/", {"GET": P, "POST": P, "PUT": P}),  # a redirection
     Gate("TrailingSlashHandler", r"/.*/", {"GET": P, "POST": P, "PUT": P}),
     Gate("Template404", r"(.*)", dict.fromkeys(_EVERY, P)),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,6 +56,12 @@ class HubServer:
 
     url: str
     tokens: dict[str, str]
+    hub: str
+    """Origin of the hub."""
+
+    @property
+    def origin(self) -> str:
+        return self.url.partition("/user/")[0]
 
     def ask(self, who: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         return asked(self.url + path, method, self.tokens.get(who, who), body)
@@ -114,7 +123,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, engine: Any) -> Iterator[HubSe
         assert asked(f"{base}/users/{OWNER}/server", "POST", secret)[0] in (201, 202), log.read_text()
         target = wait_until(server_url, START_SECONDS, f"the server of {OWNER}")
         tokens = {who: asked(f"{base}/users/{who}/tokens", "POST", secret, {})[1]["token"] for who in USERS}
-        yield HubServer(f"{target}/user/{OWNER}/", tokens)
+        yield HubServer(f"{target}/user/{OWNER}/", tokens, base.removesuffix("/hub/api"))
         assert asked(f"{base}/users/{OWNER}/server", "DELETE", secret)[0] in (202, 204)
         wait_until(lambda: not server_url(), 60, "the end of the server")
         installation.end_workspaces()
@@ -162,3 +171,71 @@ def test_a_kernel_runs_in_a_workspace(hub: HubServer) -> None:
     ran = hub.made(OWNER, "POST", f"{API}/workspaces/project/execute", {"code": "import os; print(sorted(os.environ))"})
     assert "HOME" in json.dumps(ran)
     assert "JUPYTERHUB" not in json.dumps(ran)
+
+
+class Browser:
+    """Pages and forms, with cookies, as a person meets them; each path is asked of the process that a proxy in front of
+    them would give it to."""
+
+    def __init__(self, hub: HubServer) -> None:
+        self._hub = hub
+        self._opener = urllib.request.build_opener(Stays, urllib.request.HTTPCookieProcessor())
+
+    def go(self, path: str, form: dict[str, str] | None = None) -> tuple[int, str, str]:
+        """(status, path, page) after all redirections."""
+        for _ in range(20):
+            base = self._hub.hub if path.startswith("/hub/") else self._hub.origin
+            content = urllib.parse.urlencode(form).encode() if form is not None else None
+            try:
+                answer = self._opener.open(urllib.request.Request(base + path, content), timeout=60)
+            except urllib.error.HTTPError as exc:
+                answer = exc
+            with answer:
+                status, page, to = answer.status, answer.read().decode(errors="replace"), answer.headers.get("Location")
+            if status not in (301, 302, 303):
+                return status, path, page
+            form, parts = None, urllib.parse.urlsplit(urllib.parse.urljoin(base + path, to))
+            path = parts.path + (f"?{parts.query}" if parts.query else "")
+        raise AssertionError(f"it goes round and round: {path}")
+
+    def log_in(self, who: str, path: str) -> tuple[int, str, str]:
+        """By the hub's form; where it asks whether that server may know who one is, yes."""
+        _, at, page = self.go(path)
+        assert at.startswith("/hub/login"), at
+        status, at, page = self.go(at, {"username": who, "password": "any", **hidden(page)})
+        if at.startswith("/hub/api/oauth2/authorize"):
+            status, at, page = self.go(at, hidden(page))
+        return status, at, page
+
+
+def hidden(page: str) -> dict[str, str]:
+    """Values of a page's form that nobody types."""
+    inputs = [tag for tag in re.findall(r"<input[^>]*>", page) if 'type="hidden"' in tag]
+    found = {}
+    for tag in inputs:
+        named = dict(re.findall(r'(name|value)="([^"]*)"', tag))
+        if "name" in named:
+            found[named["name"]] = html.unescape(named.get("value", ""))
+    return found
+
+
+def test_logging_in_by_the_hubs_form(hub: HubServer) -> None:
+    """Each gets through OAuth to the server, is known there by name, and has his role; no token is in his page."""
+    hub.made(OWNER, "POST", f"{API}/workspaces", {"name": "forms"})
+    file = "api/contents/workspaces/forms/a.txt"
+    hub.made(OWNER, "PUT", file, {"type": "file", "format": "text", "content": "x"})
+    known = {row["name"] for row in hub.made(OWNER, "GET", f"{API}/users")["users"]}
+    if MEMBER not in known:
+        hub.made(OWNER, "POST", f"{API}/users", {"name": MEMBER})
+    hub.made(OWNER, "PUT", f"{API}/workspaces/forms/members/{MEMBER}", {"role": "viewer"})
+    home = f"/user/{OWNER}/"
+    for who, may_read, is_owner in ((OWNER, 200, 200), (MEMBER, 200, 403), (STRANGER, 403, 403)):
+        browser = Browser(hub)
+        status, at, page = browser.log_in(who, f"{home}lab")
+        assert (status, at) == (200, f"{home}lab"), page
+        assert not any(token in page for token in hub.tokens.values())
+        assert json.loads(browser.go(f"{home}api/me")[2])["identity"]["username"] == who
+        assert [browser.go(home + path)[0] for path in (file, "api/status")] == [may_read, is_owner]
+    outsider = Browser(hub)
+    assert outsider.log_in(OUTSIDER, f"{home}lab")[0] == 403
+    assert outsider.go(f"{home}{file}")[0] == 403
