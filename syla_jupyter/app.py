@@ -174,6 +174,7 @@ def open_store(engine: Engine) -> WorkspaceStore:
 
 def open_access(engine: Engine, settings: Settings, clock: Clock, owner: str) -> Access:
     from .access.access import Access
+    from .access.asking import Asking
     from .access.audit import Audit
     from .access.guard import Guard
     from .access.identities import Identities
@@ -191,6 +192,7 @@ def open_access(engine: Engine, settings: Settings, clock: Clock, owner: str) ->
         identities=Identities(store, clock),
         people=People(people=store, guard=guard, audit=audit, clock=clock),
         sharing=Sharing(people=store, guard=guard, audit=audit, clock=clock),
+        asking=Asking(people=store, guard=guard, audit=audit, clock=clock),
     )
 
 

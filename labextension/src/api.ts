@@ -88,6 +88,14 @@ export interface IPeopleEvent {
   role: Role | null;
 }
 
+/** Somebody asks for a role; or this person was refused one, and is told no more than what she called it. */
+export interface IAccessEvent {
+  event: 'access';
+  id: string;
+  what: 'asked' | 'refused';
+  called: string;
+}
+
 export type IWorkspaceEvent =
   | { event: 'hello'; id: string; reset: boolean }
   | { event: 'change'; id: string; verb: string; workspace: IWorkspace }
@@ -105,6 +113,7 @@ export type IWorkspaceEvent =
       snapshot: ISnapshot;
     }
   | IPeopleEvent
+  | IAccessEvent
   | {
       event: 'run';
       id: string;

@@ -1,6 +1,7 @@
 /** All plugins of this package. */
 import { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
+import { asking } from './plugins/asking';
 import { input } from './plugins/input';
 import { kernels } from './plugins/kernels';
 import { model } from './plugins/model';
@@ -24,6 +25,7 @@ const plugins: JupyterFrontEndPlugin<any>[] = [
   roles,
   people,
   here,
+  asking,
   variables,
   input,
   warnings

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-REVISION = "0002"
+REVISION = "0003"
 """Of the last migration: the one this version of the package works with."""
 REVISION_TABLE = "syla_revision"
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..access.asking import Asked as AccessAsked
 from ..access.sharing import PeopleChange
 from ..model.clock import Clock
+from ..model.people import Permission
 from ..model.record import WorkspaceRecord
 from ..workspaces.registry import Change
 from ..workspaces.vault import Saved
@@ -116,6 +118,25 @@ class Announcer:
             return event.model_dump_json()
 
         self.hub.publish(record.id, record.owner, write)
+
+    def asked(self, asked: AccessAsked) -> None:
+        """A listener of asking."""
+        now, one = shown.time(self._clock.now()), asked.request
+        refused = one.refused_at is not None
+
+        def write(id: str) -> str:
+            event = event_wire.AccessEvent(
+                id=id,
+                time=now,
+                what="refused" if refused else "asked",
+                workspace_id=None if refused else one.workspace,
+                called=shown.plain(one.called),
+                user=one.user,
+                role=one.role,
+            )
+            return event.model_dump_json()
+
+        self.hub.publish(one.workspace, asked.owner, write, to=one.user if refused else "", needs=Permission.SHARE)
 
     def where(self, workspace: str, owner: str) -> None:
         """Somebody is not any more where he was seen."""

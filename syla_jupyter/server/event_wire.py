@@ -101,6 +101,19 @@ class RunEvent(Wire):
     status: str = Field(description="ok, error, aborted; empty before it is completed.")
 
 
+class AccessEvent(Wire):
+    """Somebody asks for a role, to those who may give it; or was refused, to himself alone."""
+
+    event: Literal["access"] = "access"
+    id: str
+    time: datetime
+    what: Literal["asked", "refused"]
+    workspace_id: str | None = Field(description="Not told to who was refused.")
+    called: str = Field(description="As he named the workspace.")
+    user: str
+    role: Role = Field(description="That he asks for.")
+
+
 class WhereEvent(Wire):
     """Who is where in a workspace is not as it was: somebody has come, gone, opened another file, or is awake again.
     Not kept; `participants` has it."""
@@ -110,4 +123,14 @@ class WhereEvent(Wire):
     workspace_id: str
 
 
-Event = HelloEvent | ChangeEvent | WarningEvent | SnapshotEvent | PeopleEvent | ExecutionEvent | RunEvent | WhereEvent
+Event = (
+    HelloEvent
+    | ChangeEvent
+    | WarningEvent
+    | SnapshotEvent
+    | PeopleEvent
+    | ExecutionEvent
+    | RunEvent
+    | WhereEvent
+    | AccessEvent
+)

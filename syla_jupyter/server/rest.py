@@ -58,6 +58,7 @@ class Rest:
         application.registry().listeners.append(self._changed)
         application.version_listeners.append(self.announcer.saved)
         application.access().sharing.listeners.append(self.announcer.people)
+        application.access().asking.listeners.append(self.announcer.asked)
 
     def handlers(self) -> list[tuple[str, type, dict[str, Any]]]:
         """For `ExtensionApp.handlers`; the last of them takes everything else below `/syla`."""
