@@ -96,6 +96,15 @@ export interface IAccessEvent {
   called: string;
 }
 
+/** A file was changed on disk beneath an open document; what was not saved yet is kept beside it. */
+export interface IConflictEvent {
+  event: 'conflict';
+  id: string;
+  workspace_id: string;
+  path: string;
+  kept: string;
+}
+
 export type IWorkspaceEvent =
   | { event: 'hello'; id: string; reset: boolean }
   | { event: 'change'; id: string; verb: string; workspace: IWorkspace }
@@ -114,6 +123,7 @@ export type IWorkspaceEvent =
     }
   | IPeopleEvent
   | IAccessEvent
+  | IConflictEvent
   | {
       event: 'run';
       id: string;

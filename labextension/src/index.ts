@@ -2,6 +2,7 @@
 import { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
 import { asking } from './plugins/asking';
+import { conflicts } from './plugins/conflicts';
 import { input } from './plugins/input';
 import { kernels } from './plugins/kernels';
 import { model } from './plugins/model';
@@ -26,6 +27,7 @@ const plugins: JupyterFrontEndPlugin<any>[] = [
   people,
   here,
   asking,
+  conflicts,
   variables,
   input,
   warnings

@@ -15,6 +15,7 @@ import { ISignal, Signal } from '@lumino/signaling';
 import {
   Api,
   IAccessEvent,
+  IConflictEvent,
   IPeopleEvent,
   IUsed,
   IWorkspace,
@@ -125,6 +126,11 @@ export class WorkspacesModel implements IDisposable {
   /** Somebody asks for a role where this person may give one, or she was refused one. */
   get accessTold(): ISignal<this, IAccessEvent> {
     return this._accessTold;
+  }
+
+  /** Of a document there are two versions now. */
+  get conflicted(): ISignal<this, IConflictEvent> {
+    return this._conflicted;
   }
 
   /** Who is where may have changed. */
@@ -286,6 +292,8 @@ export class WorkspacesModel implements IDisposable {
       this._moved.emit();
     } else if (event.event === 'access') {
       this._accessTold.emit(event);
+    } else if (event.event === 'conflict') {
+      this._conflicted.emit(event);
     } else if (event.event === 'people') {
       this._moved.emit();
       void this.refresh().then(() => this._peopleChanged.emit(event));
@@ -363,6 +371,7 @@ export class WorkspacesModel implements IDisposable {
   >(this);
   private _saved = new Signal<this, string>(this);
   private _accessTold = new Signal<this, IAccessEvent>(this);
+  private _conflicted = new Signal<this, IConflictEvent>(this);
   private _moved = new Signal<this, void>(this);
   private _peopleChanged = new Signal<this, IPeopleEvent>(this);
 }

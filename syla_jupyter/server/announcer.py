@@ -138,6 +138,18 @@ class Announcer:
 
         self.hub.publish(one.workspace, asked.owner, write, to=one.user if refused else "", needs=Permission.SHARE)
 
+    def conflicted(self, workspace: str, owner: str, path: str, kept: str) -> None:
+        """Both versions of a document are there now."""
+        now = shown.time(self._clock.now())
+
+        def write(id: str) -> str:
+            event = event_wire.ConflictEvent(
+                id=id, time=now, workspace_id=workspace, path=shown.plain(path), kept=shown.plain(kept)
+            )
+            return event.model_dump_json()
+
+        self.hub.publish(workspace, owner, write)
+
     def where(self, workspace: str, owner: str) -> None:
         """Somebody is not any more where he was seen."""
         event = event_wire.WhereEvent(time=shown.time(self._clock.now()), workspace_id=workspace)

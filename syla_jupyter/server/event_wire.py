@@ -114,6 +114,17 @@ class AccessEvent(Wire):
     role: Role = Field(description="That he asks for.")
 
 
+class ConflictEvent(Wire):
+    """A file was changed on disk beneath an open document; what was not saved yet is kept beside it."""
+
+    event: Literal["conflict"] = "conflict"
+    id: str
+    time: datetime
+    workspace_id: str
+    path: str = Field(description="Of the file, as the contents API has it.")
+    kept: str = Field(description="Of what was kept.")
+
+
 class WhereEvent(Wire):
     """Who is where in a workspace is not as it was: somebody has come, gone, opened another file, or is awake again.
     Not kept; `participants` has it."""
@@ -133,4 +144,5 @@ Event = (
     | RunEvent
     | WhereEvent
     | AccessEvent
+    | ConflictEvent
 )

@@ -95,6 +95,15 @@ class Rest:
         with contextlib.suppress(SylaError):  # deleted meanwhile, say; pages hear of that
             self.announcer.where(workspace, self._services.application.access().guard.access(workspace).owner)
 
+    def conflicted(self, workspace: str, path: str, kept: str) -> None:
+        """Both versions of a document are there now."""
+        self._tellers.submit(self._tell_conflict, workspace, path, kept)
+
+    def _tell_conflict(self, workspace: str, path: str, kept: str) -> None:
+        with contextlib.suppress(SylaError):
+            owner = self._services.application.access().guard.access(workspace).owner
+            self.announcer.conflicted(workspace, owner, path, kept)
+
     def aside(self, workspace: str, id: str) -> str:
         """Where all output of an execution is, for who sees only a part of it."""
         return f"; GET {PREFIX}/workspaces/{workspace}/executions/{id} has them for a while" if workspace else ""
