@@ -14,7 +14,7 @@ from .access.sharing import Invited, Members
 from .api import Syla, Workspace
 from .metadata.base import Page, Query
 from .model.happening import Happening
-from .model.people import AccessMode, Grant, Role
+from .model.people import AccessMode, AccessRequest, Grant, Role
 from .model.record import WorkspaceRecord
 from .model.retention import Retention
 from .model.snapshot import PruneReport, RepairReport, VerifyReport, Version
@@ -130,6 +130,12 @@ class AsyncWorkspace:
 
     async def set_access(self, mode: AccessMode | str) -> None:
         await asyncio.to_thread(self.sync.set_access, mode)
+
+    async def requests(self) -> Sequence[AccessRequest]:
+        return await asyncio.to_thread(self.sync.requests)
+
+    async def refuse(self, who: str) -> bool:
+        return await asyncio.to_thread(self.sync.refuse, who)
 
     async def invite(self, role: str = "viewer", **how: Any) -> Invited:
         return await asyncio.to_thread(self.sync.invite, role, **how)

@@ -20,7 +20,7 @@ from .access.sharing import INVITATION_SECONDS, Invited, Members
 from .metadata.happenings_base import HappeningStore
 from .model.errors import BadInput
 from .model.happening import Happening, Kind
-from .model.people import AccessMode, Grant, Principal, SubjectKind, Team, Token, User
+from .model.people import AccessMode, AccessRequest, Grant, Principal, SubjectKind, Team, Token, User
 from .rest_client import Server
 from .servers import Participant, participants
 
@@ -124,6 +124,15 @@ class SharedWorkspace:
 
     def members(self) -> Members:
         return self._access.sharing.members(caller(self._access), self.id)
+
+    def requests(self) -> Sequence[AccessRequest]:
+        """Who asks for a role here, oldest first; `share` grants it."""
+        found = self._access.asking.waiting(caller(self._access))
+        return [one for one in found if one.workspace == self.id]
+
+    def refuse(self, who: str) -> bool:
+        """False: he asks for nothing. Else he asks in vain for a week."""
+        return self._access.asking.refuse(caller(self._access), self.id, who)
 
     def set_access(self, mode: AccessMode | str) -> None:
         """`private`: its owner's alone, grants rest; `members`; `link`: every user may look."""

@@ -188,6 +188,7 @@ def open_chronicle(engine: Engine, clock: Clock, owner: str) -> Chronicle:
 
 def open_access(engine: Engine, settings: Settings, clock: Clock, owner: str, chronicle: Chronicle) -> Access:
     from .access.access import Access
+    from .access.asking import Asking
     from .access.audit import Audit
     from .access.guard import Guard
     from .access.identities import Identities
@@ -207,6 +208,7 @@ def open_access(engine: Engine, settings: Settings, clock: Clock, owner: str, ch
         identities=Identities(store, clock),
         people=People(people=store, guard=guard, audit=audit, clock=clock),
         sharing=sharing,
+        asking=Asking(people=store, guard=guard, audit=audit, clock=clock),
     )
 
 

@@ -99,6 +99,23 @@ export interface IPresenceEvent {
   role: Role | null;
 }
 
+/** Somebody asks for a role; or this person was refused one, and is told no more than what she called it. */
+export interface IAccessEvent {
+  event: 'access';
+  id: string;
+  what: 'asked' | 'refused';
+  called: string;
+}
+
+/** A file was changed on disk beneath an open document; what was not saved yet is kept beside it. */
+export interface IConflictEvent {
+  event: 'conflict';
+  id: string;
+  workspace_id: string;
+  path: string;
+  kept: string;
+}
+
 export type IWorkspaceEvent =
   | { event: 'hello'; id: string; reset: boolean }
   | { event: 'change'; id: string; verb: string; workspace: IWorkspace }
@@ -117,6 +134,8 @@ export type IWorkspaceEvent =
     }
   | IPeopleEvent
   | IPresenceEvent
+  | IAccessEvent
+  | IConflictEvent
   | {
       event: 'run';
       id: string;

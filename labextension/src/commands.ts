@@ -49,6 +49,7 @@ export namespace CommandIDs {
   export const join = 'syla:join';
   export const leave = 'syla:leave';
   export const people = 'syla:people';
+  export const ask = 'syla:ask';
   export const follow = 'syla:follow';
   export const unfollow = 'syla:unfollow';
 }

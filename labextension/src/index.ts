@@ -1,6 +1,8 @@
 /** All plugins of this package. */
 import { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
+import { asking } from './plugins/asking';
+import { conflicts } from './plugins/conflicts';
 import { input } from './plugins/input';
 import { kernelNames } from './plugins/kernelNames';
 import { kernels } from './plugins/kernels';
@@ -26,6 +28,8 @@ const plugins: JupyterFrontEndPlugin<any>[] = [
   roles,
   people,
   here,
+  asking,
+  conflicts,
   variables,
   input,
   warnings

@@ -12,7 +12,15 @@ import { IDisposable } from '@lumino/disposable';
 import { Poll } from '@lumino/polling';
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { Api, IPeopleEvent, IUsed, IWorkspace, IWorkspaceEvent } from './api';
+import {
+  Api,
+  IAccessEvent,
+  IConflictEvent,
+  IPeopleEvent,
+  IUsed,
+  IWorkspace,
+  IWorkspaceEvent
+} from './api';
 import { IEventStream } from './events';
 import { may, Permission, Role } from './people';
 import { ApiError, SERVER_MISSING, SERVER_OLDER } from './request';
@@ -113,6 +121,16 @@ export class WorkspacesModel implements IDisposable {
   /** Of the workspace with this id there may be other versions now; empty: of any. */
   get saved(): ISignal<this, string> {
     return this._saved;
+  }
+
+  /** Somebody asks for a role where this person may give one, or she was refused one. */
+  get accessTold(): ISignal<this, IAccessEvent> {
+    return this._accessTold;
+  }
+
+  /** Of a document there are two versions now. */
+  get conflicted(): ISignal<this, IConflictEvent> {
+    return this._conflicted;
   }
 
   /** Who is where may have changed. */
@@ -272,6 +290,10 @@ export class WorkspacesModel implements IDisposable {
       this._moved.emit();
     } else if (event.event === 'where') {
       this._moved.emit();
+    } else if (event.event === 'access') {
+      this._accessTold.emit(event);
+    } else if (event.event === 'conflict') {
+      this._conflicted.emit(event);
     } else if (event.event === 'people') {
       this._moved.emit();
       void this.refresh().then(() => this._peopleChanged.emit(event));
@@ -348,6 +370,8 @@ export class WorkspacesModel implements IDisposable {
     { workspace_id: string; execution_id: string }
   >(this);
   private _saved = new Signal<this, string>(this);
+  private _accessTold = new Signal<this, IAccessEvent>(this);
+  private _conflicted = new Signal<this, IConflictEvent>(this);
   private _moved = new Signal<this, void>(this);
   private _peopleChanged = new Signal<this, IPeopleEvent>(this);
 }

@@ -13,6 +13,14 @@ import {
 } from './people';
 import { asJson, request } from './request';
 
+export interface IAccessRequest {
+  /** Its id. */
+  workspace: string;
+  user: string;
+  role: GivenRole;
+  asked_at: string;
+}
+
 export class PeopleApi {
   constructor(private _settings: ServerConnection.ISettings) {}
 
@@ -69,6 +77,29 @@ export class PeopleApi {
 
   uninvite(id: string, invitation: string): Promise<void> {
     return this._send('DELETE', `workspaces/${id}/invitations/${invitation}`);
+  }
+
+  /** By its folder's name, or its id; the answer is the same whether there is one. */
+  ask(called: string, role: GivenRole): Promise<{ asked: true }> {
+    const path = `workspaces/${encodeURIComponent(called)}/access-requests`;
+    return this._send('POST', path, { role });
+  }
+
+  /** What waits for one's own answer. */
+  async requests(): Promise<IAccessRequest[]> {
+    const found = await request<{ requests: IAccessRequest[] }>(
+      this._settings,
+      'access-requests',
+      {},
+      true
+    );
+    return found.requests;
+  }
+
+  /** To grant is to `give`. */
+  refuse(id: string, user: string): Promise<void> {
+    const name = encodeURIComponent(user);
+    return this._send('DELETE', `workspaces/${id}/access-requests/${name}`);
   }
 
   join(secret: string): Promise<{ workspace: string; role: Role }> {

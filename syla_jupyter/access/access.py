@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..metadata.people_base import PeopleStore
+from .asking import Asking
 from .audit import Audit
 from .guard import Guard
 from .identities import Identities
@@ -22,3 +23,4 @@ class Access:
     identities: Identities
     people: People
     sharing: Sharing
+    asking: Asking

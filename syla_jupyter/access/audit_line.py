@@ -40,6 +40,8 @@ class Action(enum.StrEnum):
     TRANSFER = "workspace.transfer"
     JOIN = "workspace.join"
     LEAVE = "workspace.leave"
+    ASK = "access.ask"
+    TURN_AWAY = "access.turn_away"
     INVITE = "invitation.make"
     UNINVITE = "invitation.revoke"
 

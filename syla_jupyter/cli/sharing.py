@@ -1,4 +1,4 @@
-"""`syla workspace share|unshare|members|invite|access`: who else may use a workspace, and how."""
+"""`syla workspace share|unshare|members|requests|refuse|invite|access`: who else may use a workspace, and how."""
 
 from __future__ import annotations
 
@@ -90,6 +90,47 @@ def members(name: str, as_json: bool) -> None:
 
 
 @click.command()
+@click.argument("name", required=False)
+@json_option
+def requests(name: str | None, as_json: bool) -> None:
+    """Who asks for a role; in one workspace or in all. `share` grants it, `refuse` does not."""
+    application = app.shared()
+    wanted = None if name is None else choosing.named(application, name).id
+    catalog, now = application.registry().catalog, application.clock.now()
+    found = application.access().asking.waiting(caller(application))
+    rows = [(one, catalog.by_id(one.workspace).name) for one in found if wanted in (None, one.workspace)]
+    if as_json:
+        shown.print_json(
+            {
+                "requests": [
+                    {"workspace": one.workspace, "name": called, "user": one.user, "role": one.role.value,
+                     "asked_at": rfc3339(one.asked_at)}
+                    for one, called in rows
+                ]
+            }
+        )  # fmt: skip
+    elif not rows:
+        click.echo("Nobody asks for a role.")
+    else:
+        table = [(printable(called), one.user, one.role.value, clock_time(one.asked_at, now)) for one, called in rows]
+        shown.print_table(("workspace", "who", "role", "since"), table)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("who")
+@json_option
+def refuse(name: str, who: str, as_json: bool) -> None:
+    """Answer no to WHO asks for a role; for a week he asks in vain."""
+    application, _, record = _sharing(name)
+    changed = application.access().asking.refuse(caller(application), record.id, who)
+    if as_json:
+        shown.print_json({"workspace": record.id, "user": who, "changed": changed})
+    else:
+        click.echo(f"{who} {'is refused' if changed else 'asks for nothing'} in {record.name!r}.")
+
+
+@click.command()
 @click.argument("name")
 @role_option
 @click.option("--uses", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many may accept it.")
@@ -139,4 +180,4 @@ def show_shared(application: app.Application, as_json: bool) -> None:
         shown.print_table(("id", "name", "owner", "role", "state"), rows)
 
 
-COMMANDS = (share, unshare, members, invite, set_access)
+COMMANDS = (share, unshare, members, requests, refuse, invite, set_access)

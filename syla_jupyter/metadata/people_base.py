@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..model.people import Access, AccessMode, Grant, Invitation, Role, SubjectKind, Team, Token, User
+from ..model.people import Access, AccessMode, AccessRequest, Grant, Invitation, Role, SubjectKind, Team, Token, User
 
 
 class PeopleStore(Protocol):
@@ -85,6 +85,14 @@ class PeopleStore(Protocol):
 
     def shared_with(self, user: str, teams: frozenset[str]) -> Sequence[str]:
         """Ids of workspaces with a grant to the user or one of the teams that does not rest; in order of id."""
+
+    # -- who asks for a role -----------------------------------------------------------------------------------
+
+    def put_request(self, request: AccessRequest) -> None:
+        """In place of what the user has asked for there. `UnknownWorkspace`, `UnknownUser`."""
+
+    def requests(self) -> Sequence[AccessRequest]:
+        """Oldest first, refused ones as well. A grant to the user, however he came to it, removes his."""
 
     # -- invitations -------------------------------------------------------------------------------------------
 

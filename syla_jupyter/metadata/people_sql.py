@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Table, delete, insert, select, union, update
 
 from ..model.errors import BadInput, Conflict, NameTaken, StoreFailed, UnknownInvitation, UnknownWorkspace
-from ..model.people import Access, AccessMode, Grant, Invitation, Role, SubjectKind
+from ..model.people import Access, AccessMode, AccessRequest, Grant, Invitation, Role, SubjectKind
 from .encoding import check_text, storable
-from .people_tables import invitation, workspace_access, workspace_team, workspace_user
+from .people_tables import access_request, invitation, workspace_access, workspace_team, workspace_user
 from .people_users import SqlUsers, has, require_team, require_user
 from .tables import workspace, workspace_look
 
@@ -121,6 +121,28 @@ class SqlPeople(SqlUsers):
         )
         return self._read(lambda conn: conn.execute(statement).scalars().all(), "list shared workspaces")
 
+    # -- who asks for a role -----------------------------------------------------------------------------------
+
+    def put_request(self, request: AccessRequest) -> None:
+        check_text("called", request.called)
+        c = access_request.c
+
+        def work(conn: Connection) -> None:
+            _owner(conn, request.workspace)
+            require_user(conn, request.user)
+            _forget_request(conn, request.workspace, request.user)
+            row = {c.workspace_id: request.workspace, c.user_name: request.user, c.role: str(request.role)}
+            times = {c.asked_at: request.asked_at, c.refused_at: request.refused_at}
+            conn.execute(insert(access_request).values({**row, c.called: request.called, **times}))
+
+        self._write(work, "store a request")
+
+    def requests(self) -> Sequence[AccessRequest]:
+        c = access_request.c
+        statement = select(access_request).order_by(c.asked_at, c.workspace_id, c.user_name)
+        rows = self._read(lambda conn: conn.execute(statement).all(), "list requests")
+        return [AccessRequest(row[0], row[1], Role(row[2]), *row[3:]) for row in rows]
+
     # -- invitations -------------------------------------------------------------------------------------------
 
     def add_invitation(self, new: Invitation, digest: str) -> None:
@@ -203,6 +225,8 @@ def _roles(conn: Connection, table: Table, id: str) -> dict[str, Role]:
 
 def _put(conn: Connection, grant: Grant) -> None:
     table = _TABLES[grant.kind]
+    if grant.kind is SubjectKind.USER:
+        _forget_request(conn, grant.workspace, grant.subject)
     conn.execute(delete(table).where(table.c.workspace_id == grant.workspace, table.c.subject == grant.subject))
     conn.execute(
         insert(table).values(
@@ -213,3 +237,8 @@ def _put(conn: Connection, grant: Grant) -> None:
             granted_at=grant.granted_at,
         )
     )
+
+
+def _forget_request(conn: Connection, id: str, user: str) -> None:
+    c = access_request.c
+    conn.execute(delete(access_request).where(c.workspace_id == id, c.user_name == user))

@@ -111,6 +111,19 @@ workspace_team = Table(
     Index("ix_workspace_team_subject", "subject"),
 )
 
+access_request = Table(
+    "access_request",
+    metadata,
+    _points_at("workspace_id", "workspace.id", "fk_request_workspace", 32),
+    _points_at("user_name", "user_account.name", "fk_request_user"),
+    Column("role", sized(32), nullable=False),
+    Column("called", sized(255), nullable=False),
+    Column("asked_at", Double, nullable=False),
+    Column("refused_at", Double),
+    PrimaryKeyConstraint("workspace_id", "user_name", name="pk_access_request"),
+    Index("ix_access_request_user", "user_name"),
+)
+
 invitation = Table(
     "invitation",
     metadata,

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-REVISION = "0003"
+REVISION = "0004"
 """Of the last migration: the one this version of the package works with."""
 REVISION_TABLE = "syla_revision"
 

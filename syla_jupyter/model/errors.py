@@ -16,6 +16,7 @@
     ├── WrongState            the workspace cannot do that now: names both states and what is allowed
     ├── Cancelled             whoever asked for it has thought better of it; nothing was changed
     ├── Conflict              somebody else changed it in between
+    ├── TooMany               asked too often: says when again
     ├── InsufficientResources names what is missing and who holds it
     ├── StoreFailed           the metadata database
     │   └── StoreUnusable     it will be no better when it is asked again: a newer version's, damaged, no database
@@ -139,6 +140,12 @@ class Cancelled(SylaError):
 
 class Conflict(SylaError):
     code = "conflict"
+    retryable = True
+    exit_code = 75
+
+
+class TooMany(SylaError):
+    code = "too_many_requests"
     retryable = True
     exit_code = 75
 

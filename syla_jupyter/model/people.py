@@ -116,6 +116,23 @@ class Invitation:
 
 
 @dataclass(frozen=True)
+class AccessRequest:
+    """Somebody asks for a role that he has not; what was refused is remembered, so that it is not asked again soon."""
+
+    workspace: str
+    user: str
+    role: Role
+    called: str
+    """By what he named the workspace, which is all that he has to know of it."""
+    asked_at: float
+    refused_at: float | None = None
+    """None: it waits for an answer."""
+
+    def __post_init__(self) -> None:
+        check_given_role(self.role)
+
+
+@dataclass(frozen=True)
 class Access:
     """Of one workspace, all that a decision needs."""
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from ..access.asking import Asked as AccessAsked
 from ..access.audit_line import Action
 from ..access.sharing import PeopleChange
 from ..model.clock import Clock
 from ..model.happening import Happening, Kind
-from ..model.people import Role
+from ..model.people import Permission, Role
 from ..model.record import WorkspaceRecord
 from ..workspaces.chronicle import record_of, version_of
 from ..workspaces.registry import Change
@@ -180,6 +181,37 @@ class Announcer:
             return event.model_dump_json()
 
         self.hub.publish(one.workspace, one.owner, write)
+
+    def asked(self, asked: AccessAsked) -> None:
+        """A listener of asking."""
+        now, one = shown.time(self._clock.now()), asked.request
+        refused = one.refused_at is not None
+
+        def write(id: str) -> str:
+            event = event_wire.AccessEvent(
+                id=id,
+                time=now,
+                what="refused" if refused else "asked",
+                workspace_id=None if refused else one.workspace,
+                called=shown.plain(one.called),
+                user=one.user,
+                role=one.role,
+            )
+            return event.model_dump_json()
+
+        self.hub.publish(one.workspace, asked.owner, write, to=one.user if refused else "", needs=Permission.SHARE)
+
+    def conflicted(self, workspace: str, owner: str, path: str, kept: str) -> None:
+        """Both versions of a document are there now."""
+        now = shown.time(self._clock.now())
+
+        def write(id: str) -> str:
+            event = event_wire.ConflictEvent(
+                id=id, time=now, workspace_id=workspace, path=shown.plain(path), kept=shown.plain(kept)
+            )
+            return event.model_dump_json()
+
+        self.hub.publish(workspace, owner, write)
 
     def where(self, workspace: str, owner: str) -> None:
         """Somebody is not any more where he was seen."""

@@ -130,14 +130,21 @@ def _file_ids_class(file: Path) -> Any:
 class Collaboration:
     """In force on one server: its rooms, and what documents are kept by."""
 
-    def __init__(self, server: Any, directory: Path, workspace_at: Callable[[str], str], clock: Clock) -> None:
+    def __init__(
+        self,
+        server: Any,
+        directory: Path,
+        workspace_at: Callable[[str], str],
+        clock: Clock,
+        conflicted: Callable[[str, str, str], None],
+    ) -> None:
         import jupyter_server_ydoc.app as ydoc_app
         from jupyter_server_ydoc import handlers, loaders
 
         from .document_room import Documents, WorkspaceFileLoader, WorkspaceRoom
         from .documents import SyncedStates
 
-        documents = Documents(SyncedStates(directory / "synced.db"), workspace_at, clock)
+        documents = Documents(SyncedStates(directory / "synced.db"), workspace_at, clock, conflicted)
         self._room_class: Any = type("WorkspaceDocumentRoom", (WorkspaceRoom,), {"documents": documents})
         handlers.DocumentRoom = ydoc_app.DocumentRoom = self._room_class
         loaders.FileLoader = WorkspaceFileLoader

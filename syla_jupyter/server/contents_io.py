@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import weakref
 from base64 import decodebytes, encodebytes
@@ -24,7 +25,7 @@ from jupyter_server.utils import to_api_path
 from tornado.web import HTTPError
 
 from .file_errors import answered
-from .files import WorkspaceFiles
+from .files import WorkspaceFiles, write_all
 
 T = TypeVar("T")
 TURN_SECONDS = 60.0  # for a save before, whatever the disk does
@@ -94,14 +95,19 @@ class BeneathFileManager(AsyncLargeFileManager):
     def atomic_writing(
         self, os_path: str, text: bool = True, encoding: str = "utf-8", **kwargs: Any
     ) -> Iterator[IO[Any]]:
+        """Collected first: until all is there the file is what it was, and then it is written at once."""
         path = self._name(os_path)
         options = {"encoding": encoding, "newline": "\n", **kwargs} if text else kwargs
-        with (
-            answered(path),
-            self.files.rewriting(path, backup=self.use_atomic_writing) as descriptor,
-            os.fdopen(descriptor, "w" if text else "wb", closefd=False, **options) as file,
-        ):
-            yield file
+        collected = io.BytesIO()
+        with answered(path):
+            if text:
+                file = io.TextIOWrapper(collected, **options)
+                yield file
+                file.flush()
+            else:
+                yield collected
+            with self.files.rewriting(path, backup=self.use_atomic_writing) as descriptor:
+                write_all(descriptor, collected.getbuffer())
 
     async def _read_file(  # type: ignore[override] # as AsyncFileManagerMixin has it
         self, os_path: str, format: str | None, raw: bool = False

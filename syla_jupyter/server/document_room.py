@@ -44,6 +44,8 @@ class Documents:
     workspace_at: Callable[[str], str]
     """Of an API path; may block."""
     clock: Clock
+    conflicted: Callable[[str, str, str], None] = lambda workspace, path, kept: None
+    """Told (workspace id, path, path of what is kept beside it); must not wait."""
 
 
 class WorkspaceFileLoader(FileLoader):  # type: ignore[misc]
@@ -330,6 +332,7 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
         message = f"{self._file.path} was changed on disk; what was not saved yet is in {path}"
         self.log.warning("%s", message)
         self._emit(LogLevel.WARNING, None, message)
+        self.documents.conflicted(self._workspace, self._file.path, path)
 
     # -- moved, ended ----------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ STATUS: Mapping[type[SylaError], int] = {
     tree.WrongState: 409,
     tree.Cancelled: 409,
     tree.Conflict: 409,
+    tree.TooMany: 429,
     tree.InsufficientResources: 409,
     tree.UnknownVersion: 404,
     tree.UnknownUser: 404,

@@ -19,7 +19,6 @@ from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from ..model.errors import SylaError
-from ..model.people import Permission
 from . import errors, event_wire, shown, wire
 from .endpoint import JsonErrors, caller_of, in_pool, parsed_query
 from .events import Listener, Published
@@ -101,11 +100,13 @@ class EventSocket(JsonErrors, WebSocketMixin, WebSocketHandler, JupyterHandler):
         def wanted(event: Published) -> bool:
             if only and only != event.workspace_id:
                 return False
+            if event.to:
+                return event.to == principal.name
             if event.owner == principal.name:
                 return True
             try:
                 now = guard.principal(principal.name, admin=principal.admin)
-                return now is not None and guard.decide(now, Permission.READ, event.workspace_id).allowed
+                return now is not None and guard.decide(now, event.needs, event.workspace_id).allowed
             except SylaError:
                 return False  # who publishes it has nothing to do with the store's trouble
 

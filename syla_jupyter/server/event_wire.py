@@ -116,6 +116,30 @@ class PresenceEvent(Wire):
     role: Role | None = Field(description="What he may do here now; null: nothing any more.")
 
 
+class AccessEvent(Wire):
+    """Somebody asks for a role, to those who may give it; or was refused, to himself alone."""
+
+    event: Literal["access"] = "access"
+    id: str
+    time: datetime
+    what: Literal["asked", "refused"]
+    workspace_id: str | None = Field(description="Not told to who was refused.")
+    called: str = Field(description="As he named the workspace.")
+    user: str
+    role: Role = Field(description="That he asks for.")
+
+
+class ConflictEvent(Wire):
+    """A file was changed on disk beneath an open document; what was not saved yet is kept beside it."""
+
+    event: Literal["conflict"] = "conflict"
+    id: str
+    time: datetime
+    workspace_id: str
+    path: str = Field(description="Of the file, as the contents API has it.")
+    kept: str = Field(description="Of what was kept.")
+
+
 class WhereEvent(Wire):
     """Who is where in a workspace is not as it was: somebody has come, gone, opened another file, or is awake again.
     Not kept; `participants` has it."""
@@ -150,4 +174,6 @@ Event = (
     | PresenceEvent
     | WhereEvent
     | FilesEvent
+    | AccessEvent
+    | ConflictEvent
 )

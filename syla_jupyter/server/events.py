@@ -17,6 +17,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..model.people import Permission
+
 KEPT_MAX = 1000
 KEPT_BYTES_MAX = 4 << 20
 QUEUED_MAX = 4000
@@ -29,6 +31,9 @@ class Published:
     owner: str
     line: str
     """One JSON object."""
+    to: str = ""
+    """The one user whom it is for, whatever he may read; empty: who has the permission."""
+    needs: Permission = Permission.READ
 
 
 class Listener:
@@ -78,11 +83,19 @@ class EventHub:
         self._listeners: set[Listener] = set()
         self._lock = threading.Lock()
 
-    def publish(self, workspace_id: str, owner: str, write: Callable[[str], str]) -> None:
+    def publish(
+        self,
+        workspace_id: str,
+        owner: str,
+        write: Callable[[str], str],
+        *,
+        to: str = "",
+        needs: Permission = Permission.READ,
+    ) -> None:
         """`write` gives the line with the event's id in it."""
         with self._lock:
             self._last += 1
-            event = Published(workspace_id, owner, write(self._id(self._last)))
+            event = Published(workspace_id, owner, write(self._id(self._last)), to, needs)
             self._kept.append((self._last, event))
             self._kept_bytes += len(event.line)
             while len(self._kept) > KEPT_MAX or self._kept_bytes > KEPT_BYTES_MAX:

@@ -264,7 +264,7 @@ class SylaExtension(ExtensionApp):
             return {}
         assert self._rest is not None
         directory = application.settings.data_dir / "collaboration"
-        self._collaboration = Collaboration(server, directory, naming.at, application.clock)
+        self._collaboration = Collaboration(server, directory, naming.at, application.clock, self._rest.conflicted)
         rooms = Rooms(
             self._rest.presences,
             application.clock,

@@ -100,6 +100,11 @@ def _project(place: Place) -> int:
         os.close(directory)
 
 
+def write_all(writer: int, data: memoryview) -> None:
+    while data:
+        data = data[os.write(writer, data) :]
+
+
 class WorkspaceFiles:
     def __init__(self, root: str) -> None:
         self.root = root
@@ -217,9 +222,11 @@ class WorkspaceFiles:
 
     @contextlib.contextmanager
     def rewriting(self, path: str, *, backup: bool) -> Iterator[int]:
-        """An empty file to write; synchronised to disk and closed afterwards, put back when the writer fails.
+        """A file to write from its beginning; cut off where the writer ends, synchronised to disk and closed; put back
+        when the writer fails.
 
-        It stays the same file where there was one: its links, mode and owner, and who has it open, are untouched.
+        It stays the same file where there was one: its links, mode and owner, and who has it open, are untouched. So it
+        is not exchanged for another one as a whole: write all at once, and who reads it meanwhile finds it never empty.
         """
         with self.place(path) as place:
             kept: Place | None = None
@@ -230,9 +237,9 @@ class WorkspaceFiles:
             try:
                 if backup and not made:
                     kept = _back_up(writer, place)
-                os.ftruncate(writer, 0)
                 try:
                     yield writer
+                    os.ftruncate(writer, os.lseek(writer, 0, os.SEEK_CUR))
                     os.fsync(writer)
                 except BaseException:
                     if kept is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..model.people import Permission
-from . import activity, where
+from . import activity, asking_handlers, where
 from . import people_handlers as handlers
 from . import people_wire as wire
 from .gates import Level
@@ -11,6 +11,7 @@ from .route import STORE, Route
 
 ONE = "workspaces/{workspace}"
 MEMBER, INVITATIONS, TOKENS = f"{ONE}/members/{{user}}", f"{ONE}/invitations", "users/{user}/tokens"
+REQUESTS = f"{ONE}/access-requests"
 SHARE, HOST = Permission.SHARE, Level.HOST
 
 PEOPLE_ROUTES: tuple[Route, ...] = (
@@ -40,6 +41,12 @@ PEOPLE_ROUTES: tuple[Route, ...] = (
           status=204, refusals=(404, *STORE)),
     Route("POST", "join", handlers.join, "Become a member by an invitation", action="write", body=wire.Join,
           answer=wire.Joined, refusals=(404, *STORE)),
+    Route("POST", REQUESTS, asking_handlers.ask, "Ask for a role where you have none, by its id or its folder's name",
+          action="write", needs=Level.USER, body=wire.AskAccess, answer=wire.Answered, status=202, refusals=STORE),
+    Route("GET", "access-requests", asking_handlers.list_requests, "Who asks for a role, where you may give one",
+          answer=wire.RequestList, refusals=STORE),
+    Route("DELETE", f"{REQUESTS}/{{user}}", asking_handlers.refuse, "Refuse; to grant is to put a member",
+          action="write", needs=SHARE, status=204, refusals=(404, *STORE)),
     Route("GET", "users", handlers.list_users, "Everybody", needs=HOST, answer=wire.UserList, refusals=STORE),
     Route("POST", "users", handlers.add_user, "Add somebody", action="write", needs=HOST, body=wire.AddUser,
           answer=wire.UserShown, status=201, refusals=(409, *STORE)),

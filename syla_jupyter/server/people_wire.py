@@ -48,6 +48,10 @@ class Join(Wire):
     secret: str = Field(min_length=1, max_length=200, description="Of an invitation.")
 
 
+class AskAccess(Wire):
+    role: Literal["editor", "runner", "viewer"] = "viewer"
+
+
 class AddUser(Wire):
     name: Name
     display_name: str = Field(default="", max_length=64)
@@ -163,6 +167,23 @@ class SharedWorkspace(Workspace):
 class SharedList(Wire):
     workspaces: list[SharedWorkspace]
     next: str = Field(description="`after` of the next page; empty on the last one.")
+
+
+class Answered(Wire):
+    """Whatever there is: who asks hears of it when somebody answers."""
+
+    asked: Literal[True] = True
+
+
+class RequestShown(Wire):
+    workspace: str
+    user: str
+    role: Role
+    asked_at: datetime
+
+
+class RequestList(Wire):
+    requests: list[RequestShown]
 
 
 class InvitationShown(Wire):

@@ -70,6 +70,7 @@ class Rest:
         self.presences.listeners.append(Whereabouts(self._tell_where).moved)
         application.registry().listeners.append(self._changed)
         chronicle.write, chronicle.by_default = self.telling.note, ""
+        application.access().asking.listeners.append(self.announcer.asked)
 
     def handlers(self) -> list[tuple[str, type, dict[str, Any]]]:
         """For `ExtensionApp.handlers`; the last of them takes everything else below `/syla`."""
@@ -125,6 +126,15 @@ class Rest:
     def _tell_where_now(self, workspace: str) -> None:
         with contextlib.suppress(SylaError):  # deleted meanwhile, say; pages hear of that
             self.announcer.where(workspace, self._services.application.access().guard.access(workspace).owner)
+
+    def conflicted(self, workspace: str, path: str, kept: str) -> None:
+        """Both versions of a document are there now."""
+        self.telling.submit(self._tell_conflict, workspace, path, kept)
+
+    def _tell_conflict(self, workspace: str, path: str, kept: str) -> None:
+        with contextlib.suppress(SylaError):
+            owner = self._services.application.access().guard.access(workspace).owner
+            self.announcer.conflicted(workspace, owner, path, kept)
 
     def aside(self, workspace: str, id: str) -> str:
         """Where all output of an execution is, for who sees only a part of it."""

@@ -20,7 +20,7 @@ from ..model.errors import (
     UnknownUser,
     UnknownWorkspace,
 )
-from ..model.people import AccessMode, Grant, Invitation, Role, SubjectKind, Team, Token, User
+from ..model.people import AccessMode, AccessRequest, Grant, Invitation, Role, SubjectKind, Team, Token, User
 from ..model.record import WorkspaceRecord
 from .records import NOW, make_record
 
@@ -253,6 +253,33 @@ class PeopleContract:
         assert sorted(told)[0] == ""
         assert set(people.access(record.id).users) == {max(told)}
 
+    # -- who asks for a role -----------------------------------------------------------------------------------
+
+    def test_requests(self, people: PeopleStore, store: WorkspaceStore, record: WorkspaceRecord) -> None:
+        """One of each user for each workspace; gone with a grant to him, his account, or the workspace."""
+        ben = AccessRequest(record.id, "ben", Role.VIEWER, "projekt 数据", NOW)
+        carla = dataclasses.replace(ben, user="carla", asked_at=NOW - 1, refused_at=NOW + 1e-6)
+        for request in (ben, carla):
+            people.put_request(request)
+        assert people.requests() == [carla, ben]
+        ben = dataclasses.replace(ben, role=Role.EDITOR)
+        people.put_request(ben)
+        assert people.requests() == [carla, ben]
+        people.grant(grant(record.id, "lab", kind=SubjectKind.TEAM))
+        assert people.requests() == [carla, ben]
+        people.grant(grant(record.id, "ben"))
+        assert people.requests() == [carla]
+        people.add_invitation(invite(record.id), "c" * 64)
+        people.accept("c" * 64, "carla", NOW)
+        assert people.requests() == []
+        with pytest.raises(UnknownWorkspace):
+            people.put_request(dataclasses.replace(ben, workspace="0" * 12))
+        with pytest.raises(UnknownUser):
+            people.put_request(dataclasses.replace(ben, user="zoe"))
+        people.put_request(ben)
+        assert store.remove(record.id, record.version)
+        assert people.requests() == []
+
     # -- the version -------------------------------------------------------------------------------------------
 
     def test_every_change_moves_the_version(
@@ -271,6 +298,7 @@ class PeopleContract:
             lambda: people.grant(grant(id, "ben")),
             lambda: people.set_mode(id, AccessMode.LINK),
             lambda: people.withdraw(id, USER, "ben"),
+            lambda: people.put_request(AccessRequest(id, "ben", Role.VIEWER, "a", NOW)),
             lambda: people.add_invitation(invite(id), "b" * 64),
             lambda: people.accept("b" * 64, "ben", NOW),
             lambda: people.remove_invitation(id, "0badcafe"),
@@ -285,4 +313,5 @@ class PeopleContract:
         with pytest.raises(NameTaken):
             people.add_user(User("dan", "Dan", NOW))
         people.access(id), people.grants(id), people.users(), people.tokens(), people.teams(), people.invitations(id)
+        people.requests()
         assert other.version() == people.version() == before

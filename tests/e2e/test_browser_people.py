@@ -220,3 +220,50 @@ def test_a_runner_runs_and_does_not_save(room: Room) -> None:
     tab.shot("runner")
     assert room.saved == before
     assert tab.refused == []
+
+
+def test_who_is_refused_asks_and_is_let_in(room: Room) -> None:
+    """She follows a link to a file, is offered to ask, the owner grants it from a notice, and her file opens."""
+    tab, owner = room.viewer, room.owner
+    expect(tab.row("class")).to_have_count(0)
+    tab.page.goto(f"http://127.0.0.1:{room.lab.port}/lab/tree/{NOTEBOOK}")
+    dialog = tab.page.get_by_role("dialog", name="You have no access to")
+    expect(dialog).to_contain_text("class")
+    tab.shot("ask")
+    dialog.get_by_role("combobox").select_option(label="runner: also runs code")
+    dialog.get_by_role("button", name="Ask for Access").click()
+    cannot = tab.page.get_by_role("dialog", name="Cannot open")  # JupyterLab's own word of it
+    expect(cannot).to_be_visible()
+    press(tab, "Escape")
+    expect(cannot).to_have_count(0)
+    expect(tab.notice("Asked for access to class")).to_be_visible()
+    tab.show_panel()
+    note = owner.notice("vic asks to use class as runner")
+    note.get_by_role("button", name="Grant").click()
+    owner.shot("asked")
+    granting = owner.page.get_by_role("dialog", name="Let vic use class")
+    granting.get_by_role("combobox").select_option(label="editor: also changes files")
+    granting.get_by_role("button", name="Grant").click()
+    expect(note).to_have_count(0)
+    expect(tab.row("class")).to_contain_text("editor of")
+    tab.notice("You may use class now").get_by_role("button", name="Open").click()
+    expect(cell(tab)).to_contain_text(WORDS)
+    tab.refused.clear()  # those before
+
+
+def test_who_is_refused_for_good_is_told(room: Room) -> None:
+    """The answer reaches her; she may ask again in vain, and the owner is not asked a second time."""
+    tab, owner = room.viewer, room.owner
+    room.client.ok("POST", "workspaces", {"name": "closed"})
+    for word in ("no", ""):
+        tab.page.evaluate("void window.jupyterapp.commands.execute('syla:ask', { path: 'workspaces/closed' })")
+        tab.page.get_by_role("dialog").get_by_role("button", name="Ask for Access").click()
+        expect(tab.notice("Asked for access to closed").last).to_be_visible()
+        if word:
+            owner.notice("vic asks to use closed as viewer").get_by_role("button", name="Refuse").click()
+            told = tab.page.get_by_role("dialog", name="No access to closed")
+            expect(told).to_be_visible()
+            told.get_by_role("button", name="Ok").click()
+    room.client.ok("GET", "workspaces/closed")
+    assert room.client.ok("GET", "access-requests")["requests"] == []
+    expect(owner.notice("vic asks to use closed")).to_have_count(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from .shared_page import config_of
 
 PATH = "workspaces/class/together.ipynb"
 LONG = "workspaces/class/long.txt"
+NOTES = "workspaces/class/notes.txt"
 
 
 @dataclass
@@ -157,6 +159,35 @@ def test_somebody_is_followed(together: Together) -> None:
     expect(note).to_be_hidden()
     editor.close_tab("long.txt")
     owner.close_tab("long.txt")
+
+
+def test_both_versions_are_shown(together: Together) -> None:
+    """A file was written on disk beneath what somebody types: who has it open is shown both, who has not is left alone."""
+    owner, editor = together.owner, together.editor
+    file = together.lab.root / NOTES
+    file.write_text("first")
+    lines = ".jp-FileEditor:visible .cm-content"
+    for tab in (owner, editor):
+        tab.command("docmanager:open", path=NOTES)
+        expect(tab.page.locator(lines)).to_have_text("first")
+
+    def kept() -> bool:
+        editor.page.locator(lines).click()
+        editor.page.keyboard.type("x")
+        file.write_text(f"of a program {time.monotonic_ns()}")
+        expect(editor.page.locator(lines)).to_contain_text("of a program")
+        return bool(list(file.parent.glob("notes (conflict *).txt")))
+
+    wait_until(kept, 60, "what was typed is kept beside the file")
+    for tab in (owner, editor):
+        expect(tab.notice("notes.txt was changed on disk").first).to_be_visible()
+    expect(together.viewer.notice("was changed on disk")).to_have_count(0)
+    owner.notice("notes.txt was changed on disk").first.get_by_role("button", name="Compare").click()
+    expect(owner.page.locator(lines)).to_have_count(2)
+    owner.shot("conflict")
+    for title in ("notes (conflict", "notes.txt"):
+        owner.close_tab(title)
+    editor.close_tab("notes.txt")
 
 
 def test_the_server_runs_the_cell(together: Together) -> None:

@@ -55,6 +55,10 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("PUT", f"{API}/workspaces/ID/members/sam"): (-1, 403, 403, 403, 403, 403),
     ("GET", f"{API}/workspaces/ID/participants"): (200, 200, 200, 200, 403, 403),
     ("GET", f"{API}/participants"): (200, 200, 200, 200, 200, 403),
+    ("GET", f"{API}/access-requests"): (200, 200, 200, 200, 200, 403),
+    ("POST", f"{API}/workspaces/ID/access-requests"): (202, 202, 202, 202, 202, 403),
+    ("POST", f"{API}/workspaces/none/access-requests"): (202, 202, 202, 202, 202, 403),
+    ("DELETE", f"{API}/workspaces/ID/access-requests/sam"): (-1, 403, 403, 403, 403, 403),
     ("GET", f"{API}/users"): (200, 403, 403, 403, 403, 403),
     ("GET", f"{API}/users/eve/tokens"): (200, 200, 403, 403, 403, 403),
     ("GET", f"{API}/audit"): (200, 403, 403, 403, 403, 403),
@@ -310,3 +314,47 @@ async def test_what_other_processes_do_is_told(school: School) -> None:
     assert not [row for row in heard["sam"].rows if made["id"] in json.dumps(row)]
     for who in ("owner", "vic"):
         sockets[who].close()
+
+
+async def test_asking_for_a_role(school: School) -> None:
+    """Over the wire: one answer for all, the owner hears, the answer reaches who asked; no id is told to who is refused."""
+
+    def asks(name: str) -> str:
+        return f"{API}/workspaces/{name}/access-requests"
+
+    async def heard(socket: Any, kind: str) -> Any:
+        async with asyncio.timeout(30):
+            while (event := json.loads(str(await socket.read_message())))["event"] != kind:
+                pass
+        return event
+
+    id = (await school.made("owner", "GET", f"{API}/workspaces/class"))["id"]
+    owner, asker, viewer = [await school.connected(who, f"{API}/events") for who in ("owner", "sam", "vic")]
+    for socket in (owner, asker, viewer):
+        await heard(socket, "hello")
+    answers = [await school.ask("sam", "POST", asks(name), {"role": "editor"}) for name in ("class", "none", id, "..")]
+    assert {(one.code, one.body) for one in answers} == {(202, b'{"asked":true}')}
+    event = await heard(owner, "access")
+    assert (event["what"], event["workspace_id"], event["user"], event["role"]) == ("asked", id, "sam", "editor")
+    (row,) = (await school.made("owner", "GET", f"{API}/access-requests"))["requests"]
+    assert (row["workspace"], row["user"], row["role"]) == (id, "sam", "editor")
+    for who in ("eve", "sam"):
+        assert (await school.made(who, "GET", f"{API}/access-requests"))["requests"] == []
+        assert await school.status(who, "DELETE", f"{asks('class')}/sam") == 403
+    assert await school.status("owner", "DELETE", f"{asks('class')}/eve") == 404
+    assert await school.status("owner", "DELETE", f"{asks('class')}/sam") == 204
+    event = await heard(asker, "access")
+    assert (event["what"], event["workspace_id"], event["called"], event["user"]) == ("refused", None, "class", "sam")
+    assert (await school.ask("sam", "POST", asks("class"), {})).code == 202
+    assert (await school.made("owner", "GET", f"{API}/access-requests"))["requests"] == []
+    assert await school.status("sam", "POST", asks("class"), {"role": "admin"}) == 400
+    statuses = [await school.status("sam", "POST", asks("none"), {}) for _ in range(10)]
+    assert statuses[-1] == 429
+    await school.take_roles({"rob": "viewer"})
+    told = []
+    async with asyncio.timeout(30):
+        while not told or told[-1].get("action") != "workspace.share":
+            told.append(json.loads(str(await viewer.read_message())))
+    assert "access" not in {event["event"] for event in told}
+    for socket in (owner, asker, viewer):
+        socket.close()

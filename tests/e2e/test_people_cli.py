@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from syla_jupyter import AsyncSyla
+from syla_jupyter import AsyncSyla, Syla
 from syla_jupyter.access.service import Caller
 from syla_jupyter.model.errors import BadInput
 from syla_jupyter.model.people import Principal, Role, SubjectKind
@@ -56,6 +56,15 @@ def test_people_and_sharing(syla: Run, tmp_path: Path) -> None:
     invited = syla("workspace", "invite", "project", "--uses", "3", "--json")
     assert invited["uses_left"] == 3
     assert syla("workspace", "unshare", "project", "ben", "--json")["changed"] is True
+    with Syla(tmp_path / "root", {**os.environ, "SYLA_HOME": str(tmp_path / "home")}) as here:
+        asking = here._application.access().asking
+        asking.ask(Caller(Principal("ben")), here.get("project").id, Role.VIEWER, "project")
+    (asked,) = syla("workspace", "requests", "--json")["requests"]
+    assert (asked["name"], asked["user"], asked["role"]) == ("project", "ben", "viewer")
+    assert "ben" in syla("workspace", "requests", "project")
+    assert "ben is refused" in syla("workspace", "refuse", "project", "ben")
+    assert syla("workspace", "refuse", "project", "ben", "--json")["changed"] is False
+    assert "Nobody asks" in syla("workspace", "requests", "project")
     assert syla("workspace", "list", "--shared", "--json") == {"workspaces": []}
     syla("workspace", "access", "project", "private")
     assert "grants rest" in syla("workspace", "members", "project")
@@ -93,6 +102,11 @@ async def test_people_from_python(tmp_path: Path) -> None:
         for wrong in (project.share("zoe"), project.share("ben", "boss"), project.set_access("open")):
             with pytest.raises(BadInput):
                 await wrong
+        asking = syla.sync._application.access().asking
+        asking.ask(Caller(Principal("ben")), project.record.id, Role.VIEWER, "project")
+        assert [(one.user, one.role) for one in await project.requests()] == [("ben", "viewer")]
+        assert await project.refuse("ben")
+        assert await project.requests() == []
         await project.set_access("private")
         assert people.change("ben", disabled=True).disabled
         assert await syla.shared() == []

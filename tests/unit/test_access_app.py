@@ -13,7 +13,7 @@ from syla_jupyter.server.routes import ROUTES
 
 GATES = Gates(gates(ROUTES, SOCKETS), "/")
 LEVELS = {
-    # Those without a workspace in their address.
+    # Those without a workspace in their address, or that answer who may not know of it as if there were none.
     ("GET", "workspaces"): Level.USER, ("POST", "workspaces"): Level.USER, ("GET", "events"): Level.USER,
     ("GET", "templates"): Level.USER, ("GET", "usage"): Level.USER, ("GET", "openapi.json"): Level.USER,
     ("GET", "shared"): Level.USER, ("GET", "healthz"): Level.PUBLIC, ("POST", "join"): Level.USER, ("GET", "users"): Level.HOST,
@@ -22,6 +22,7 @@ LEVELS = {
     ("GET", "teams"): Level.USER, ("POST", "teams"): Level.HOST, ("DELETE", "teams/{team}"): Level.HOST,
     ("PUT", "teams/{team}/members/{user}"): Level.HOST, ("DELETE", "teams/{team}/members/{user}"): Level.USER,
     ("GET", "audit"): Level.HOST, ("GET", "participants"): Level.USER,
+    ("GET", "access-requests"): Level.USER, ("POST", "workspaces/{workspace}/access-requests"): Level.USER,
 }  # fmt: skip
 STRONGER = {
     # Of a workspace, where the permission is not the one named like the action.
@@ -29,7 +30,7 @@ STRONGER = {
     ("POST", "/touch"): "execute", ("POST", "/clone"): "read", ("POST", "/export"): "read",
     ("PUT", "/members/{user}"): "share", ("DELETE", "/members/{user}"): "read", ("PATCH", "/access"): "admin",
     ("POST", "/transfer"): "read", ("GET", "/invitations"): "share", ("POST", "/invitations"): "share",
-    ("DELETE", "/invitations/{invitation}"): "share",
+    ("DELETE", "/invitations/{invitation}"): "share", ("DELETE", "/access-requests/{user}"): "share",
 }  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def test_every_route_of_ours_has_the_gate_that_was_meant(route: Route) -> None:
         path = path.replace(f"{{{name}}}", "x")
     handler = SOCKETS[route.path].__name__ if route.path in SOCKETS else "Endpoint"
     rule = rule_of(GATES.find(handler, path), route.method)
-    if "{workspace}" not in route.path:
+    if "{workspace}" not in route.path or (route.method, route.path) in LEVELS:
         assert rule is LEVELS[route.method, route.path]
         return
     rest = route.path.removeprefix("workspaces/{workspace}")

@@ -10,6 +10,7 @@ import os
 import socket
 import tempfile
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -239,6 +240,28 @@ async def test_a_save_keeps_the_file(manager: WorkspaceContentsManager, root: Pa
     await manager.save({"type": "file", "format": "text", "content": "after"}, "f")
     assert (root / "g").read_text() == "after"
     assert (root / "f").stat().st_mode & 0o777 == 0o640
+
+
+async def test_a_save_is_never_seen_empty(manager: WorkspaceContentsManager, root: Path) -> None:
+    """Whoever reads a notebook while it is made longer and shorter, again and again, finds something in it."""
+    await manager.new({"type": "notebook"}, "n.ipynb")
+    model, sizes, ended = await manager.get("n.ipynb"), set[int](), threading.Event()
+
+    def look() -> None:
+        while not ended.is_set():
+            sizes.add((root / "n.ipynb").stat().st_size)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    try:
+        for n in range(40):
+            model["content"]["metadata"]["text"] = "x" * (n % 2) * 500_000
+            await manager.save(dict(model), "n.ipynb")
+    finally:
+        ended.set()
+        reader.join()
+    assert min(sizes) > 0
+    assert max(sizes) > 500_000
 
 
 async def test_two_saves_at_once(manager: WorkspaceContentsManager, root: Path) -> None:

@@ -17,6 +17,7 @@ import { SharingModel } from '../sharing';
 import { Asked } from './Asked';
 import { ErrorBoundary } from './ErrorBoundary';
 import { Invitations } from './Invitations';
+import { NameInput } from './NameInput';
 import { Problem } from './Problem';
 import { RoleSelect } from './RoleSelect';
 
@@ -149,14 +150,11 @@ function Add({ sharing, trans }: ISharingProps): JSX.Element {
   };
   return (
     <form className="syla-People-add" onSubmit={event => void add(event)}>
-      <input
-        className="jp-mod-styled"
+      <NameInput
+        label={trans.__('Name of whom to share it with')}
         value={name}
-        onChange={event => setName(event.target.value)}
-        placeholder={trans.__('Name')}
-        aria-label={trans.__('Name of whom to share it with')}
-        autoComplete="off"
-        dir="auto"
+        onChange={setName}
+        trans={trans}
       />
       <select
         className="jp-mod-styled"
@@ -213,14 +211,11 @@ function Transfer({ sharing, trans }: ISharingProps): JSX.Element {
     <details>
       <summary>{trans.__('Give it to another owner')}</summary>
       <div className="syla-People-add">
-        <input
-          className="jp-mod-styled"
+        <NameInput
+          label={trans.__('Name of the new owner')}
           value={to}
-          onChange={event => setTo(event.target.value)}
-          placeholder={trans.__('Name')}
-          aria-label={trans.__('Name of the new owner')}
-          autoComplete="off"
-          dir="auto"
+          onChange={setTo}
+          trans={trans}
         />
         <Asked
           label={trans.__('Transfer')}

@@ -1,0 +1,129 @@
+"""Use cases of asking: somebody who has come to a workspace by its name asks for a role, its people answer.
+
+Whoever asks hears the same, whether there is such a workspace, whether his request is kept, and whether he was refused
+before: that there is one he learns from who answers him. So all that says no here is silent, but for asking too often.
+
+A request is kept while it may come to something: not from who has that role already, not again while it waits, not for
+`REFUSED_SECONDS` after a refusal, not more than so many of one person or for one workspace. One that nobody answers is
+over after `WAITS_SECONDS`. To grant is to share (`sharing`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..metadata.people_base import PeopleStore
+from ..model.clock import Clock
+from ..model.errors import TooMany, UnknownUser, UnknownWorkspace
+from ..model.people import AccessRequest, Permission, Role, check_given_role
+from .attempts import FAILURES, Attempts
+from .audit import Audit
+from .audit_line import Action, Entry, Result
+from .decide import permissions_of
+from .guard import Guard
+from .roles import ROLES
+from .service import Caller
+
+WAITS_SECONDS = 30 * 86400.0
+REFUSED_SECONDS = 7 * 86400.0
+OF_PERSON_MAX = 10
+OF_WORKSPACE_MAX = 100
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request was made, or refused."""
+
+    request: AccessRequest
+    owner: str
+    """Of the workspace."""
+
+
+def why_not(request: AccessRequest, earlier: Sequence[AccessRequest], now: float) -> str:
+    """Why it is not kept, for the log; empty: it is. Pure. `earlier`: all that there are."""
+    waiting = [one for one in earlier if waits(one, now)]
+    same = next((one for one in earlier if (one.workspace, one.user) == (request.workspace, request.user)), None)
+    if same is not None and same.refused_at is not None and now - same.refused_at < REFUSED_SECONDS:
+        return "was refused"
+    if same is not None and same in waiting and same.role is request.role:
+        return "waits already"
+    others = [one for one in waiting if one is not same]
+    if sum(one.user == request.user for one in others) >= OF_PERSON_MAX:
+        return f"has {OF_PERSON_MAX} requests"
+    if sum(one.workspace == request.workspace for one in others) >= OF_WORKSPACE_MAX:
+        return f"the workspace has {OF_WORKSPACE_MAX} requests"
+    return ""
+
+
+def waits(request: AccessRequest, now: float) -> bool:
+    """For an answer."""
+    return request.refused_at is None and now - request.asked_at < WAITS_SECONDS
+
+
+class Asking:
+    """Workspaces are named by id. `listeners` are told what was asked and refused here, and raise nothing."""
+
+    def __init__(self, *, people: PeopleStore, guard: Guard, audit: Audit, clock: Clock) -> None:
+        self._people, self._guard, self._audit, self._clock = people, guard, audit, clock
+        self._attempts = Attempts(clock)
+        self.listeners: list[Callable[[Asked], None]] = []
+
+    def ask(self, caller: Caller, workspace: str | None, role: Role, called: str) -> None:
+        """`workspace` None: there is none of that name. `TooMany`; nothing else tells one case from another."""
+        check_given_role(role)
+        name = caller.principal.name
+        if seconds := self._attempts.wait_seconds(name):
+            raise TooMany(f"{FAILURES} requests a minute are enough", f"Ask again in {seconds:.0f} s")
+        self._attempts.failed(name)
+        request = AccessRequest(workspace or "", name, role, called[:200], self._clock.now())
+        why, owner = self._look(caller, request)
+        if not why:
+            try:
+                self._people.put_request(request)
+            except (UnknownUser, UnknownWorkspace) as exc:  # who has no account has no grants; gone meanwhile
+                why = exc.message
+        result: Result = "refused" if why else "done"
+        reason = why or f"asks for {role}"
+        self._audit.write(Entry(name, Action.ASK, workspace or request.called, result, reason, caller.origin))
+        if not why:
+            self._tell(Asked(request, owner))
+
+    def _look(self, caller: Caller, request: AccessRequest) -> tuple[str, str]:
+        """(why it is not kept, owner of the workspace)."""
+        earlier = self._people.requests()
+        try:
+            access = self._guard.access(request.workspace)
+        except UnknownWorkspace:
+            return "there is no such workspace", ""
+        held, _ = permissions_of(caller.principal, access)
+        if held >= ROLES[request.role]:
+            return "has that role", access.owner
+        return why_not(request, earlier, self._clock.now()), access.owner
+
+    def waiting(self, caller: Caller) -> Sequence[AccessRequest]:
+        """For an answer of the caller's, oldest first."""
+        now = self._clock.now()
+        return [one for one in self._people.requests() if waits(one, now) and self._may_answer(caller, one.workspace)]
+
+    def _may_answer(self, caller: Caller, workspace: str) -> bool:
+        return self._guard.decide(caller.principal, Permission.SHARE, workspace).allowed
+
+    def refuse(self, caller: Caller, workspace: str, user: str) -> bool:
+        """It is remembered for a while. False: nothing of his waits."""
+        self._guard.require(caller.principal, Permission.SHARE, workspace, caller.origin)
+        now = self._clock.now()
+        for one in self._people.requests():
+            if (one.workspace, one.user) == (workspace, user) and waits(one, now):
+                refused = dataclasses.replace(one, refused_at=now)
+                self._people.put_request(refused)
+                actor, reason = caller.principal.name, f"user {user}"
+                self._audit.write(Entry(actor, Action.TURN_AWAY, workspace, reason=reason, origin=caller.origin))
+                self._tell(Asked(refused, self._guard.access(workspace).owner))
+                return True
+        return False
+
+    def _tell(self, asked: Asked) -> None:
+        for listener in self.listeners:
+            listener(asked)
