@@ -183,8 +183,8 @@ class RoomSocket:
         now = self._rooms.clock.monotonic()
         if kind is Kind.SAVES:
             await self.send(told({"type": "save", "responseTo": save_number(message), "status": "failed"}))
-        elif self._room_id == GLOBAL:
-            return
+        if self._room_id == GLOBAL:
+            return  # there is nothing to write in it, for anybody
         self._heard_of = self._heard_of or kind is Kind.WRITES
         if now - self._told_at >= TOLD_SECONDS:
             self._told_at = now

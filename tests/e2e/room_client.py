@@ -144,6 +144,14 @@ async def page(
     name, session = GLOBAL, ""
     if path:
         name, session = await room_of(school, who, path, "json" if type == "notebook" else "text", type)
+    async with in_room(school, who, name, session, doc, synced) as one:
+        yield one
+
+
+@contextlib.asynccontextmanager
+async def in_room(
+    school: School, who: str, name: str, session: str = "", doc: Doc[Any] | None = None, synced: bool = True
+) -> AsyncIterator[Page]:
     socket = await school.connected(who, f"{ROOM}/{name}?sessionId={session}")
     one = Page(socket, **({} if doc is None else {"doc": doc}))
     reader = asyncio.ensure_future(one.read())

@@ -60,6 +60,16 @@ class School:
         socket.close()
         return 101
 
+    async def opens_with(self, path: str, headers: Mapping[str, str]) -> int:
+        """The same with headers of its own, as a page of some site makes it: with the cookie, which the browser adds."""
+        try:
+            (
+                await websocket_connect(HTTPRequest(self.url(path).replace("http", "ws", 1), headers=dict(headers)))
+            ).close()
+        except HTTPClientError as exc:
+            return exc.code
+        return 101
+
     async def connected(self, who: str, path: str, *protocols: str) -> WebSocketClientConnection:
         request = HTTPRequest(self.url(path).replace("http", "ws", 1), headers=self.headers(who))
         return await websocket_connect(request, subprotocols=list(protocols) or None)

@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 from pycrdt import Doc, Text
-from tornado.httpclient import HTTPClientError, HTTPRequest
-from tornado.websocket import websocket_connect
 
 from syla_jupyter import AsyncSyla
 from syla_jupyter.server.rooms import GLOBAL
@@ -50,15 +48,6 @@ def foreign_update(text: str) -> bytes:
     doc: Doc[Any] = Doc()
     doc.get("source", type=Text).insert(0, text)
     return doc.get_update()
-
-
-async def opens_from(school: School, path: str, headers: dict[str, str]) -> int:
-    """Status of the handshake, as a page of some site makes it: with the cookie, which the browser adds."""
-    try:
-        (await websocket_connect(HTTPRequest(school.url(path).replace("http", "ws", 1), headers=headers))).close()
-    except HTTPClientError as exc:
-        return exc.code
-    return 101
 
 
 async def test_every_message_by_role(school: School) -> None:
@@ -154,7 +143,7 @@ async def test_nobody_elses_room_is_made(school: School) -> None:
     name, _ = await room_of(school, "eve", FILE)
     for origin, code in ((own["Origin"], 101), ("http://evil.example", 403), ("null", 403)):
         for room in (name, GLOBAL):
-            assert await opens_from(school, f"{ROOM}/{room}", {**own, "Origin": origin}) == code
+            assert await school.opens_with(f"{ROOM}/{room}", {**own, "Origin": origin}) == code
     assert await school.status("eve", "GET", f"{ROOM}/{never}") == 400  # no websocket
     for method, path in (("PUT", f"fork/{never}"), ("GET", f"timeline/{FILE}"), ("PUT", f"undo_redo/{never}")):
         assert await school.status("eve", method, f"/api/collaboration/{path}") == 403

@@ -20,6 +20,10 @@ from jupyter_server.services.kernels.connection.base import (
 )
 from tornado.websocket import WebSocketClientConnection
 
+from syla_jupyter.server.looking_on import CHANNELS
+from syla_jupyter.server.rooms import GLOBAL
+
+from .room_client import ROOM
 from .school import API, School
 
 V1 = "v1.kernel.websocket.jupyter.org"
@@ -133,6 +137,8 @@ MESSAGES: dict[tuple[str, str], tuple[Any, str]] = {
     ("control", "interrupt_request"): ({}, "interrupt_reply"),
     ("control", "debug_request"): ({"seq": 1, "type": "request", "command": "debugInfo"}, "debug_reply"),
     ("control", "shutdown_request"): ({"restart": False}, ""),
+    ("control", "execute_request"): (cell("touched = touched + 100"), ""),
+    ("stdin", "execute_request"): (cell("touched = touched + 100"), ""),
     ("stdin", "input_reply"): ({"value": "x", "status": "ok"}, ""),
 }
 ALLOWED_TO_LOOK = {"kernel_info_request"}
@@ -170,12 +176,14 @@ async def done(one: Page, channel: str, type: str) -> str:
 
 async def test_every_message_by_role_and_protocol(school: School) -> None:
     """Who may execute says everything; who looks on is refused everything, and nothing has happened in the kernel."""
+    assert {channel for channel, type in MESSAGES if type == "execute_request"} == set(CHANNELS)
     found: dict[tuple[str, str, str, str], str] = {}
     expected: dict[tuple[str, str, str, str], str] = {}
     async with kernel_of(school) as kernel, page(school, "owner", kernel) as owner:
         assert (await owner.run(PREPARE))["status"] == "ok"
         for protocol in PROTOCOLS:
             async with page(school, "vic", kernel, protocol) as viewer:
+                await viewer.send("iopub", "execute_request", cell("touched = touched + 100"))  # is not answered at all
                 for channel, type in MESSAGES:
                     found["vic", protocol, channel, type] = await done(viewer, channel, type)
                     looks = "done" if type in ALLOWED_TO_LOOK else "refused"
@@ -190,6 +198,26 @@ async def test_every_message_by_role_and_protocol(school: School) -> None:
                             found[who, protocol, channel, type] = await done(runner, channel, type)
         assert {key for key, value in found.items() if value == "refused" and key[0] != "vic"} == set()
         assert (await owner.run("assert touched >= 6, touched"))["status"] == "ok"
+
+
+async def test_no_page_of_another_site_has_a_websocket(school: School) -> None:
+    """Not with the cookie of who may do all, which the browser adds; one's own page has each of them."""
+    cookies = [
+        row.partition(";")[0] for row in (await school.ask("owner", "GET", "/lab")).headers.get_list("Set-Cookie")
+    ]
+    terminal = (await school.made("owner", "POST", "/api/terminals", {"cwd": "workspaces/class"}))["name"]
+    async with kernel_of(school) as kernel:
+        paths = [f"/api/kernels/{kernel}/channels", f"/terminals/websocket/{terminal}", "/api/events/subscribe"]
+        paths += [f"{API}/events", f"{ROOM}/{GLOBAL}"]
+        found = {}
+        for path in paths:
+            for origin in (f"http://127.0.0.1:{school.lab.port}", "http://evil.example", "null"):
+                headers = {"Cookie": "; ".join(cookies), "Origin": origin}
+                found[path, origin[:11]] = await school.opens_with(path, headers)
+        own = "http://127.0"[:11]
+        assert found == {(path, origin): 101 if origin == own else 403 for path, origin in found}
+        assert len(found) == 3 * len(paths)
+    await school.made("owner", "DELETE", f"/api/terminals/{terminal}")
 
 
 async def test_a_viewer_hears_everything(school: School) -> None:
