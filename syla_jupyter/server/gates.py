@@ -147,6 +147,7 @@ JUPYTER: Sequence[Gate] = (
     Gate("PrometheusMetricsHandler", r"/metrics", {"GET": H}, checks_login=True),
     Gate("LoginFormHandler", r"/login", {"GET": P, "POST": P}),
     Gate("LogoutHandler", r"/logout", {"GET": P}),
+    Gate("JoinPageHandler", r"/syla/join", {"GET": P}),  # the same for all, and loads nothing
     Gate("MainHandler", r"/", {"GET": P, "POST": P, "PUT": P}),  # a redirection
     Gate("TrailingSlashHandler", r"/.*/", {"GET": P, "POST": P, "PUT": P}),
     Gate("Template404", r"(.*)", dict.fromkeys(_EVERY, P)),
