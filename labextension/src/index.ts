@@ -1,6 +1,7 @@
 /** All plugins of this package. */
 import { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
+import { folders } from './plugins/folders';
 import { input } from './plugins/input';
 import { kernelNames } from './plugins/kernelNames';
 import { kernels } from './plugins/kernels';
@@ -21,6 +22,7 @@ const plugins: JupyterFrontEndPlugin<any>[] = [
   places,
   kernels,
   kernelNames,
+  folders,
   roles,
   people,
   variables,
