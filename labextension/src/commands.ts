@@ -18,6 +18,7 @@ import {
 } from '@lumino/coreutils';
 
 import { IWorkspace } from './api';
+import { cancellable } from './cancelling';
 import { askLimits, askNew, confirmLoss } from './dialogs';
 import { archiveIcon, recoverIcon, suspendIcon, workspacesIcon } from './icons';
 import { WorkspacesModel } from './model';
@@ -61,7 +62,9 @@ export const ROW_COMMANDS = [
   CommandIDs.suspend,
   CommandIDs.stop,
   CommandIDs.recover,
+  CommandIDs.take,
   CommandIDs.versions,
+  CommandIDs.clone,
   CommandIDs.share,
   CommandIDs.limits,
   CommandIDs.archive,
@@ -184,8 +187,13 @@ export function addCommands(context: IContext): void {
     runIcon,
     'execute',
     one => one.allowed.includes('resume') || one.allowed.includes('start'),
-    one =>
-      withProgress(model.api.resume(one.id), trans.__('Resuming %1…', one.name))
+    async one =>
+      (await cancellable(
+        model.api.resume(one.id),
+        trans.__('Resuming %1…', one.name),
+        () => model.api.suspend(one.id, !one.frozen),
+        trans
+      )) ?? undefined
   );
   add(
     CommandIDs.suspend,
@@ -193,11 +201,13 @@ export function addCommands(context: IContext): void {
     suspendIcon,
     'write',
     allowed('suspend'),
-    one =>
-      withProgress(
+    async one =>
+      (await cancellable(
         model.api.suspend(one.id),
-        trans.__('Suspending %1…', one.name)
-      )
+        trans.__('Suspending %1…', one.name),
+        () => model.api.resume(one.id),
+        trans
+      )) ?? undefined
   );
   add(
     CommandIDs.stop,

@@ -8,11 +8,12 @@ import {
 import { TranslationBundle } from '@jupyterlab/translation';
 
 import { ILimits, INewWorkspace, IWorkspace } from './api';
+import { cancellable } from './cancelling';
 import { CloneBody, ReportBody, RestoreBody } from './components/VersionBodies';
 import { LossBody } from './components/LossBody';
 import { LimitsBody, NewBody } from './components/WorkspaceForm';
 import { WorkspacesModel } from './model';
-import { explain, withProgress } from './notices';
+import { explain } from './notices';
 import {
   freeName,
   losses,
@@ -50,7 +51,12 @@ export async function askNew(
     asked = result.value;
     try {
       const work = model.api.create(asked);
-      return await withProgress(work, trans.__('Making %1…', asked.name));
+      return await cancellable(
+        work,
+        trans.__('Making %1…', asked.name),
+        made => model.api.remove(made.id, made.name),
+        trans
+      );
     } catch (reason) {
       refused = reason;
     }
@@ -209,7 +215,15 @@ export async function askClone(
     name = result.value;
     try {
       const work = model.api.clone(workspace.id, name, version);
-      const made = await withProgress(work, trans.__('Cloning %1…', what));
+      const made = await cancellable(
+        work,
+        trans.__('Cloning %1…', what),
+        ({ workspace: clone }) => model.api.remove(clone.id, clone.name),
+        trans
+      );
+      if (!made) {
+        return;
+      }
       model.note(made.workspace);
       await tellNotes(
         trans.__('%1 is a clone of %2.', name, what),

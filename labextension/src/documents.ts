@@ -31,6 +31,12 @@ interface IEditorOwner {
   editor?: { setOption(name: 'readOnly', value: boolean): void };
 }
 
+/** What was read with the file, whatever a role has made of it since. */
+export function asRead(context: Context): ContentsModel | null {
+  const plain = Object.getPrototypeOf(context);
+  return Reflect.get(plain, 'contentsModel', context) as ContentsModel | null;
+}
+
 export class KeptDocument implements IDisposable {
   /**
    * `rights`: as they are now, asked again when `apply` is called.
@@ -87,10 +93,8 @@ export class KeptDocument implements IDisposable {
   /** `writable` as the role says: what was read with the file is as old as the file. */
   private _shownWritable(): void {
     const context = this._context;
-    const plain = (name: string): unknown =>
-      Reflect.get(Object.getPrototypeOf(context), name, context);
     const model = (): ContentsModel | null => {
-      const found = plain('contentsModel') as ContentsModel | null;
+      const found = asRead(context);
       const { write } = this._rights();
       return (
         found && {

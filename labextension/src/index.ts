@@ -3,6 +3,7 @@ import { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
 import { asking } from './plugins/asking';
 import { conflicts } from './plugins/conflicts';
+import { folders } from './plugins/folders';
 import { input } from './plugins/input';
 import { kernelNames } from './plugins/kernelNames';
 import { kernels } from './plugins/kernels';
@@ -25,6 +26,7 @@ const plugins: JupyterFrontEndPlugin<any>[] = [
   places,
   kernels,
   kernelNames,
+  folders,
   roles,
   people,
   here,

@@ -156,6 +156,12 @@ export class WorkspacesModel implements IDisposable {
     return workspaceOf(path, this._sorted);
   }
 
+  /** Whose directory that is itself. */
+  ofFolder(path: string): IWorkspace | undefined {
+    const found = path ? this.at(path) : undefined;
+    return found?.path === path ? found : undefined;
+  }
+
   /** The one whose files somebody works with now. */
   get current(): IWorkspace | undefined {
     return this._place === null ? undefined : this.at(this._place);

@@ -17,6 +17,7 @@ import {
 } from './commands';
 import { SharingView } from './components/SharingView';
 import { leaveIcon } from './icons';
+import { JOIN_PAGE } from './invited';
 import { report, withProgress } from './notices';
 import { secretIn } from './people';
 import { PeopleApi } from './peopleApi';
@@ -146,7 +147,7 @@ async function share(
   people: PeopleApi,
   workspace: IWorkspace
 ): Promise<void> {
-  const labUrl = URLExt.join(model.api.settings.baseUrl, 'lab');
+  const labUrl = URLExt.join(model.api.settings.baseUrl, JOIN_PAGE);
   await new SharingDialog({
     title: trans.__('Share %1', workspace.name),
     body: new SharingView({

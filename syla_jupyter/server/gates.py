@@ -149,6 +149,7 @@ JUPYTER: Sequence[Gate] = (
     Gate("LogoutHandler", r"/logout", {"GET": P}),
     Gate("JupyterHubLogoutHandler", r"/logout", {"GET": P}),
     Gate("JupyterHubOAuthCallbackHandler", r"/oauth_callback", {"GET": P}),  # by which a person logs in there
+    Gate("JoinPageHandler", r"/syla/join", {"GET": P}),  # the same for all, and loads nothing
     Gate("MainHandler", r"/", {"GET": P, "POST": P, "PUT": P}),  # a redirection
     Gate("TrailingSlashHandler", r"/.*/", {"GET": P, "POST": P, "PUT": P}),
     Gate("Template404", r"(.*)", dict.fromkeys(_EVERY, P)),

@@ -23,6 +23,8 @@ from .event_socket import SOCKETS
 from .events import EventHub
 from .gates import Gate
 from .handlers import Services
+from .join_page import PATTERN as JOIN_PATTERN
+from .join_page import JoinPageHandler
 from .queue_handlers import Desk
 from .rooms import Presences
 from .route import PREFIX
@@ -74,7 +76,7 @@ class Rest:
 
     def handlers(self) -> list[tuple[str, type, dict[str, Any]]]:
         """For `ExtensionApp.handlers`; the last of them takes everything else below `/syla`."""
-        return rules(ROUTES, self._services, SOCKETS)
+        return [(JOIN_PATTERN, JoinPageHandler, {}), *rules(ROUTES, self._services, SOCKETS)]
 
     def gates(self) -> list[Gate]:
         """Who may pass to which of them."""

@@ -5,6 +5,7 @@ One server and one page for the journeys, in order; with `SYLA_SHOTS=directory` 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from ..browser import PANEL, Tab, open_tab, running_browser
 from ..conftest import StartLab
@@ -22,6 +23,14 @@ from .rest_client import Client, warm_client
 
 MANY = 500
 LONG = "a-workspace-with-a-very-long-name-that-does-not-fit-anywhere-xx"
+RESUME = re.compile("/workspaces/[^/]+/resume")
+SESSIONS = re.compile(r"/api/sessions(\?|$)")
+NOTEBOOK: Any = {
+    "cells": [{"cell_type": "code", "execution_count": None, "id": "c", "metadata": {}, "outputs": [], "source": ""}],
+    "metadata": {"kernelspec": {"display_name": "Python 3 (Syla)", "language": "python", "name": "syla-python"}},
+    "nbformat": 4,
+    "nbformat_minor": 5,
+}
 HEBREW = "מרחב-עבודה"
 
 
@@ -106,6 +115,26 @@ def test_kernels_say_their_workspace(tab: Tab) -> None:
     tab.command("application:close")
 
 
+def test_opening_a_notebook_starts_its_workspace(tab: Tab, client: Client) -> None:
+    """Which is said for as long as it takes; then the notebook has a kernel."""
+    client.ok("POST", "workspaces", {"name": "asleep"})
+    (tab.lab.root / "workspaces/asleep/n.ipynb").write_text(json.dumps(NOTEBOOK))
+    tab.state("asleep", "not started")
+    held: list[Route] = []
+    tab.page.route(SESSIONS, lambda one: held.append(one) if one.request.method == "POST" else one.continue_())
+    with tab.page.expect_request(lambda one: one.method == "POST" and bool(SESSIONS.search(one.url))):
+        tab.command("docmanager:open", path="workspaces/asleep/n.ipynb")
+    expect(tab.notice("Starting asleep")).to_be_visible()
+    held[0].continue_()
+    tab.page.unroute(SESSIONS)
+    tab.kernel_ready()
+    tab.state("asleep", "active")
+    expect(tab.notice("Starting asleep")).to_have_count(0)
+    tab.command("docmanager:save")  # its kernel's language is in it now
+    tab.close_tab("n.ipynb")
+    client.ok("DELETE", "workspaces/asleep?force=true&confirm=asleep")
+
+
 def test_refusals_say_what_to_do(tab: Tab) -> None:
     """A name that is taken is said in the dialog, which keeps what was typed."""
     tab.panel.get_by_title("Make a workspace").click()
@@ -118,6 +147,27 @@ def test_refusals_say_what_to_do(tab: Tab) -> None:
     expect(dialog.get_by_label("CPU cores")).to_have_value("0.5")
     dialog.get_by_role("button", name="Cancel").click()
     expect(dialog).to_have_count(0)
+
+
+def test_what_takes_long_is_cancelled(tab: Tab, client: Client) -> None:
+    """It says what it does; who cancels it has his page at once, and the workspace as it was when it is finished."""
+    client.ok("POST", "workspaces/workspace-1/suspend", {})
+    tab.state("workspace-1", "suspended")
+    held: list[Route] = []
+    tab.page.route(RESUME, lambda one: held.append(one))
+    tab.act("workspace-1", "Resume")
+    tab.notice("Resuming workspace-1").get_by_text("Cancel", exact=True).click()
+    expect(tab.notice("Cancelled, and undone")).to_be_visible()
+    tab.shot("cancelled")
+    version = client.ok("GET", "workspaces/workspace-1")["version"]
+    held[0].continue_()
+    tab.page.unroute(RESUME)
+    expect(tab.notice("Cancelled, and undone")).to_have_count(0)
+    tab.state("workspace-1", "suspended")
+    assert client.ok("GET", "workspaces/workspace-1")["version"] > version + 1  # it was resumed, and suspended again
+    tab.act("workspace-1", "Resume")
+    tab.state("workspace-1", "active")
+    tab.kernel_ready()
 
 
 def test_out_of_memory(tab: Tab, client: Client) -> None:
@@ -164,15 +214,23 @@ def test_archive_recover_delete(tab: Tab, client: Client) -> None:
 
 
 def test_folders_have_the_menu(tab: Tab) -> None:
-    """The context menu of a workspace's folder acts on that workspace; other folders have none of it."""
+    """A workspace's folder has an icon of its own and says its state; its context menu acts on the workspace. Other
+    folders have none of it."""
     tab.page.locator('[data-id="filebrowser"]').click()
     tab.command("filebrowser:go-to-path", path="/workspaces")
     item = tab.page.locator(".jp-DirListing-item", has_text="workspace-1")
+    drawing = "svg[data-icon='syla-jupyter:workspaces']"
+    expect(item.locator(drawing)).to_be_visible()
+    expect(item.locator(".jp-DirListing-itemText")).to_have_attribute("data-syla-words", "active")
+    tab.shot("folders")
     item.click(button="right")
     expect(tab.page.locator('.lm-Menu [data-command="syla:suspend"]')).to_be_visible()
     tab.page.keyboard.press("Escape")
     tab.command("filebrowser:go-to-path", path="/")
-    tab.page.locator(".jp-DirListing-item", has_text="workspaces").click(button="right")
+    above = tab.page.locator(".jp-DirListing-item", has_text="workspaces")
+    expect(above).to_be_visible()
+    expect(above.locator(drawing)).to_have_count(0)
+    above.click(button="right")
     expect(tab.page.locator('.lm-Menu [data-command="syla:suspend"]')).to_be_hidden()
     tab.page.keyboard.press("Escape")
     tab.show_panel()

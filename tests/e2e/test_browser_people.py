@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, expect
 
-from ..browser import PANEL, Tab, open_tab, running_browser
+from ..browser import PANEL, START_MS, Tab, open_tab, running_browser
 from ..installation import wait_until
 from ..lab import Lab
 from .rest_client import Client, warm_client
@@ -149,6 +149,36 @@ def test_an_invitation_link(room: Room) -> None:
     expect(room.viewer.page.locator("body")).to_contain_text("no such invitation")
     room.viewer.refused.clear()  # that one
     press(room.viewer, "Escape")
+
+
+def test_an_invitation_survives_the_login(room: Room) -> None:
+    """Whoever opens the link before she has logged in is in afterwards; its secret is in no request's address or
+    referrer, and does not stay in the tab."""
+    room.client.ok("POST", "users", {"name": "ina"})
+    token = room.client.ok("POST", "users/ina/tokens", {})["secret"]
+    secret = room.client.ok("POST", "workspaces/class/invitations", {"role": "viewer"})["secret"]
+    address = f"http://127.0.0.1:{room.lab.port}"
+    browser = room.owner.page.context.browser
+    assert browser is not None
+    context = browser.new_context()
+    context.set_default_timeout(START_MS)
+    page = context.new_page()
+    told: list[str] = []
+    page.on("request", lambda one: told.append(f"{one.url.partition('#')[0]} {one.headers} {one.post_data or ''}"))
+    page.goto(f"{address}/syla/join#syla-join={secret}")
+    page.get_by_label("Password or token").fill("wrong")
+    page.get_by_role("button", name="Log in", exact=True).click()
+    page.get_by_label("Password or token").fill(token)
+    page.get_by_role("button", name="Log in", exact=True).click()
+    row = page.locator(f"{PANEL} .syla-Row", has_text="class")
+    expect(row).to_contain_text("viewer of", timeout=START_MS)
+    assert page.evaluate("sessionStorage.getItem('syla-join')") is None
+    assert secret not in page.url
+    joined = [line for line in told if secret in line]
+    assert len(joined) == 1
+    assert joined[0].startswith(f"{address}/syla/v1/join")
+    context.close()
+    room.role("ina", "")
 
 
 def test_a_viewer_cannot_type_or_run(room: Room) -> None:

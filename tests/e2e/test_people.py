@@ -28,6 +28,8 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "/api/shutdown?no"): (-1, 403, 403, 403, 403, 403),
     ("GET", "/api/status"): (200, 403, 403, 403, 403, 403),
     ("GET", "/lab"): (200, 200, 200, 200, 200, 302),
+    ("GET", "/syla/join"): (200, 200, 200, 200, 200, 200),  # the same for all
+    ("POST", "/syla/join"): (405, 405, 405, 405, 405, 405),
     ("GET", "/lab/api/settings"): (200, 200, 200, 200, 200, 403),
     ("GET", "/lab/api/settings/@jupyterlab/apputils-extension:themes"): (200, 200, 200, 200, 200, 403),
     ("GET", "/lab/api/settings/..%2F..%2Flabconfig:page_config"): (-1, 404, 404, 404, 404, 403),

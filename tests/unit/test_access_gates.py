@@ -65,7 +65,7 @@ def test_what_is_open_to_all_is_this() -> None:
     """Login (the hub's too), redirections, static files, the version: a new public route is a decision."""
     public = {gate.handler for gate in JUPYTER for rule in gate.rules.values() if rule is Level.PUBLIC}
     assert public == {
-        "APIVersionHandler", "LoginFormHandler", "LogoutHandler", "MainHandler", "TrailingSlashHandler", "Template404",
+        "APIVersionHandler", "JoinPageHandler", "LoginFormHandler", "LogoutHandler", "MainHandler", "TrailingSlashHandler", "Template404",
         "FileFindHandler", "PublicStaticFileHandler", "ThemesHandler",
         "JupyterHubLogoutHandler", "JupyterHubOAuthCallbackHandler",
     }  # fmt: skip

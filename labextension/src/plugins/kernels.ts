@@ -2,6 +2,8 @@
  * Notebooks whose kernel has ended with its workspace: each gets a new one, with its variables, when the workspace runs
  * again. JupyterLab does not do that: it restarts nothing that it knows to be dead.
  *
+ * One that is opened in a workspace which does not run has it started by its kernel; that is said while it takes long.
+ *
  * And notebooks whose kernel's state is not known: after a restart of kernel or server JupyterLab asks what kernel it
  * is, and does not count what that says of its state. So one line of its history is asked for, which wakes no workspace
  * that is suspended: it is answered when somebody has resumed it.
@@ -13,8 +15,15 @@ import {
 import { ISessionContext } from '@jupyterlab/apputils';
 import { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import { Kernel } from '@jupyterlab/services';
+import {
+  ITranslator,
+  nullTranslator,
+  TranslationBundle
+} from '@jupyterlab/translation';
 
+import { IWorkspace } from '../api';
 import { WorkspacesModel } from '../model';
+import { withProgress } from '../notices';
 import { IWorkspaces } from '../tokens';
 
 const ASK_MIN_MS = 500;
@@ -26,11 +35,14 @@ export const kernels: JupyterFrontEndPlugin<void> = {
     'Starts the kernels of open notebooks when their workspace runs again.',
   autoStart: true,
   requires: [IWorkspaces, INotebookTracker],
+  optional: [ITranslator],
   activate: (
     app: JupyterFrontEnd,
     model: WorkspacesModel,
-    notebooks: INotebookTracker
+    notebooks: INotebookTracker,
+    translator: ITranslator | null
   ) => {
+    const trans = (translator ?? nullTranslator).load('syla_jupyter');
     const { contents } = app.serviceManager;
     /** The kernels that ended with a workspace, whether the page knows it yet or not. */
     const ended = new WeakMap<NotebookPanel, string>();
@@ -62,13 +74,48 @@ export const kernels: JupyterFrontEndPlugin<void> = {
       }
     };
     model.changed.connect(look);
-    notebooks.widgetAdded.connect((_, { sessionContext }) => {
+    notebooks.widgetAdded.connect((_, panel) => {
+      const { sessionContext } = panel;
+      const workspace = model.at(contents.localPath(panel.context.path));
+      if (workspace && workspace.state !== 'active') {
+        void sayStart(panel, workspace, model, trans);
+      }
       sessionContext.statusChanged.connect(look);
       sessionContext.statusChanged.connect(learn);
       sessionContext.connectionStatusChanged.connect(learn);
     });
   }
 };
+
+/** Until the notebook has its kernel, the workspace runs, or nobody waits for it any more. */
+async function sayStart(
+  panel: NotebookPanel,
+  workspace: IWorkspace,
+  model: WorkspacesModel,
+  trans: TranslationBundle
+): Promise<void> {
+  if (!model.may(workspace, 'execute')) {
+    return;
+  }
+  let look = (): void => undefined;
+  const runs = new Promise<void>(resolve => {
+    look = () => {
+      const now = model.find(workspace.id);
+      if (panel.isDisposed || !now || now.state === 'active') {
+        resolve();
+      }
+    };
+  });
+  model.changed.connect(look);
+  panel.disposed.connect(look);
+  const doing =
+    workspace.state === 'created'
+      ? trans.__('Starting %1…', workspace.name)
+      : trans.__('Resuming %1…', workspace.name);
+  const ready = panel.sessionContext.ready.catch(() => undefined); // JupyterLab tells why not
+  await withProgress(Promise.race([ready, runs]), doing);
+  model.changed.disconnect(look);
+}
 
 function isUnknown(kernel: Kernel.IKernelConnection): boolean {
   return (

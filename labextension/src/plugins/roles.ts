@@ -19,7 +19,7 @@ import { DisposableDelegate, IDisposable } from '@lumino/disposable';
 
 import { IWorkspace } from '../api';
 import { Banner } from '../components/Banner';
-import { KeptDocument } from '../documents';
+import { asRead, KeptDocument } from '../documents';
 import { WorkspacesModel } from '../model';
 import {
   ALL,
@@ -126,7 +126,7 @@ function documentRights(
   const foreign = WORKSPACES.test(
     app.serviceManager.contents.localPath(context.path)
   );
-  return foreign && context.contentsModel?.writable === false ? LOOK : ALL;
+  return foreign && asRead(context)?.writable === false ? LOOK : ALL;
 }
 
 /** Commands say that they are not enabled: so do buttons, menus and keys, for all of them ask. */

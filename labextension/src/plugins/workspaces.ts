@@ -24,6 +24,7 @@ import { addCommands, CommandIDs, ROW_COMMANDS } from '../commands';
 import { WorkspacesView } from '../components/WorkspacesView';
 import { workspacesIcon } from '../icons';
 import { WorkspacesModel } from '../model';
+import { takeInvited } from '../invited';
 import { secretIn } from '../people';
 import { PresenceModel } from '../presence';
 import { addShareCommands } from '../shareCommands';
@@ -127,18 +128,24 @@ function makePanel(
   return panel;
 }
 
-/** Whoever opens an invitation's link joins; the secret does not stay in the address. */
+/** Whoever comes by an invitation's link joins; the secret stays neither in the address nor in the tab's storage. */
 function followInvitations(app: JupyterFrontEnd): void {
-  const look = (): void => {
-    const { hash, pathname, search } = window.location;
-    const secret = secretIn(hash);
+  const join = (secret: string): void => {
     if (secret) {
-      window.history.replaceState(window.history.state, '', pathname + search);
       void app.restored.then(() =>
         app.commands.execute(CommandIDs.join, { secret })
       );
     }
   };
+  const look = (): void => {
+    const { hash, pathname, search } = window.location;
+    const secret = secretIn(hash);
+    if (secret) {
+      window.history.replaceState(window.history.state, '', pathname + search);
+      join(secret);
+    }
+  };
   window.addEventListener('hashchange', look);
   look();
+  join(takeInvited(window.sessionStorage, Date.now()));
 }
