@@ -257,12 +257,12 @@ def test_who_is_refused_asks_and_is_let_in(room: Room) -> None:
     tab, owner = room.viewer, room.owner
     expect(tab.row("class")).to_have_count(0)
     tab.page.goto(f"http://127.0.0.1:{room.lab.port}/lab/tree/{NOTEBOOK}")
-    dialog = tab.page.get_by_role("dialog", name="You have no access to")
+    dialog = tab.page.get_by_role("dialog").filter(has_text="You have no access to")
     expect(dialog).to_contain_text("class")
     tab.shot("ask")
     dialog.get_by_role("combobox").select_option(label="runner: also runs code")
     dialog.get_by_role("button", name="Ask for Access").click()
-    cannot = tab.page.get_by_role("dialog", name="Cannot open")  # JupyterLab's own word of it
+    cannot = tab.page.get_by_role("dialog").filter(has_text="Cannot open")  # JupyterLab's own word of it
     expect(cannot).to_be_visible()
     press(tab, "Escape")
     expect(cannot).to_have_count(0)
@@ -271,7 +271,7 @@ def test_who_is_refused_asks_and_is_let_in(room: Room) -> None:
     note = owner.notice("vic asks to use class as runner")
     note.get_by_role("button", name="Grant").click()
     owner.shot("asked")
-    granting = owner.page.get_by_role("dialog", name="Let vic use class")
+    granting = owner.page.get_by_role("dialog").filter(has_text="Let vic use class")
     granting.get_by_role("combobox").select_option(label="editor: also changes files")
     granting.get_by_role("button", name="Grant").click()
     expect(note).to_have_count(0)
@@ -291,7 +291,7 @@ def test_who_is_refused_for_good_is_told(room: Room) -> None:
         expect(tab.notice("Asked for access to closed").last).to_be_visible()
         if word:
             owner.notice("vic asks to use closed as viewer").get_by_role("button", name="Refuse").click()
-            told = tab.page.get_by_role("dialog", name="No access to closed")
+            told = tab.page.get_by_role("dialog").filter(has_text="No access to closed")
             expect(told).to_be_visible()
             told.get_by_role("button", name="Ok").click()
     room.client.ok("GET", "workspaces/closed")
