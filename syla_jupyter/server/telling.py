@@ -15,7 +15,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -80,9 +80,10 @@ class Telling:
     def _store(self) -> HappeningStore:
         return self._chronicle.store()
 
-    def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """In its turn among what is told."""
-        return self._thread.submit(work, *arguments)
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> None:
+        """In its turn among what is told; nothing when the server has ended, and nobody listens any more."""
+        with contextlib.suppress(RuntimeError):
+            self._thread.submit(work, *arguments)
 
     def note(self, happening: Happening) -> None:
         """From any thread; waits for nobody, but when the server has ended."""
