@@ -147,7 +147,9 @@ def records(lab: Lab) -> dict[str, Path]:
 
 
 def container(lab: Lab) -> Any:
-    (found,) = lab.installation.containers()
+    """The one that is in use; another one may be made ready meanwhile."""
+    in_use = lab.installation.containers_in_use()
+    (found,) = [one for one in lab.installation.containers() if one.name in in_use]
     return found
 
 
