@@ -331,7 +331,7 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
         await ensure_async(manager.save({"format": self._file_format, "type": type, "content": content}, path))
         message = f"{self._file.path} was changed on disk; what was not saved yet is in {path}"
         self.log.warning("%s", message)
-        self._emit(LogLevel.WARNING, None, message)
+        self._emit(LogLevel.INFO, None, message)  # of a warning the page would say that there are two views
         self.documents.conflicted(self._workspace, self._file.path, path)
 
     # -- moved, ended ----------------------------------------------------------------------------------------------
