@@ -33,6 +33,8 @@ interface IParts {
   model: WorkspacesModel;
   asking: AskingModel;
   trans: TranslationBundle;
+  /** By workspace folder, the deepest path that was refused: a folder that is restored is not what she came for. */
+  wanted: Map<string, string>;
 }
 
 export const asking: JupyterFrontEndPlugin<void> = {
@@ -48,7 +50,13 @@ export const asking: JupyterFrontEndPlugin<void> = {
   ) => {
     const trans = (translator ?? nullTranslator).load('syla_jupyter');
     const found = new AskingModel(model, new PeopleApi(model.api.settings));
-    const parts: IParts = { app, model, asking: found, trans };
+    const parts: IParts = {
+      app,
+      model,
+      asking: found,
+      trans,
+      wanted: new Map()
+    };
     app.commands.addCommand(CommandIDs.ask, {
       label: trans.__('Ask for Access to a Workspace…'),
       caption: trans.__('Ask those who share a workspace for a role in it'),
@@ -74,22 +82,27 @@ export const asking: JupyterFrontEndPlugin<void> = {
 
 /** A file or folder was not to be had: once for each workspace, it is offered to ask. */
 function offerWhereRefused(parts: IParts): void {
-  const { app, model, asking } = parts;
+  const { app, model, asking, wanted } = parts;
   const { contents } = app.serviceManager;
   const offered = new Set<string>();
   const get = contents.get.bind(contents);
   const refused = (path: string, reason: unknown): void => {
-    const place = placeOf(contents.localPath(path));
+    const local = contents.localPath(path);
+    const place = placeOf(local);
     if (
-      reason instanceof ServerConnection.ResponseError &&
-      reason.response.status === 403 &&
-      place &&
-      !model.at(`workspaces/${place}`) &&
-      !asking.hasAsked(place) &&
-      !offered.has(place)
+      !(reason instanceof ServerConnection.ResponseError) ||
+      reason.response.status !== 403 ||
+      !place ||
+      model.at(`workspaces/${place}`)
     ) {
+      return;
+    }
+    if (local.length > (wanted.get(place) ?? '').length) {
+      wanted.set(place, local);
+    }
+    if (!asking.hasAsked(place) && !offered.has(place)) {
       offered.add(place);
-      void ask(parts, contents.localPath(path));
+      void ask(parts, local);
     }
   };
   contents.get = async (
@@ -107,7 +120,7 @@ function offerWhereRefused(parts: IParts): void {
 }
 
 async function ask(parts: IParts, path: string): Promise<void> {
-  const { asking, trans } = parts;
+  const { asking, trans, wanted } = parts;
   const place = placeOf(path);
   const names = ASKED_FOR.map(role => roleName(role, trans));
   const chosen = await InputDialog.getItem({
@@ -127,7 +140,7 @@ async function ask(parts: IParts, path: string): Promise<void> {
     (await InputDialog.getText({ title: trans.__('Which workspace?') })).value;
   if (called) {
     try {
-      await asking.ask(called, role, path);
+      await asking.ask(called, role, wanted.get(place) ?? path);
       Notification.info(
         brief(
           trans.__(
