@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import os
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -147,8 +148,7 @@ async def _editors(server: Server, count: int) -> list[str]:
 
 
 def _root(bench: Bench, name: str) -> Path:
-    root = bench.lab / "work" / f"propagation-{name}"
-    root.mkdir()
+    root = Path(tempfile.mkdtemp(prefix=f"propagation-{name}-", dir=bench.lab / "work"))
     cells: list[dict[str, Any]] = [
         {"cell_type": "code", "id": f"cell-{n}", "metadata": {}, "outputs": [], "source": "", "execution_count": None}
         for n in range(CELLS)
