@@ -6,9 +6,10 @@ record that it was made of. What only that machine can do is not here, and its n
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from . import shown
 from .described import Described, described_options
 from .words import parse_seconds, printable
 
+SAME_VERSION = "Install the server's version of syla-jupyter here"
 LONG_SECONDS = 3600.0
 """Of what moves data: saving, restoring."""
 LIMIT_OPTIONS = {"cpus": "cpus", "memory": "memory_bytes", "disk": "disk_bytes", "pids": "pids"}
@@ -38,6 +40,10 @@ POLICY_OPTIONS = {
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+def server() -> Server:
+    return Server(os.environ["SYLA_SERVER"], os.environ.get("SYLA_TOKEN", ""), local=False)
+
+
 def asked(
     method: str,
     *path: str,
@@ -46,8 +52,7 @@ def asked(
     seconds: float = ANSWER_SECONDS,
 ) -> Any:
     """What the server answers; its refusal is an error of the tree."""
-    server = Server(os.environ["SYLA_SERVER"], os.environ.get("SYLA_TOKEN", ""), local=False)
-    return ask(server, method, quoted(*path), query=query, body=body, seconds=seconds)
+    return ask(server(), method, quoted(*path), query=query, body=body, seconds=seconds)
 
 
 def named(name: str | None) -> str:
@@ -58,14 +63,24 @@ def named(name: str | None) -> str:
     return found
 
 
+@contextlib.contextmanager
+def understood() -> Iterator[None]:
+    """`NoServer` where an answer has not the form that it is read by."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as exc:
+        why = f"{type(exc).__name__}: {exc}"
+        raise NoServer(f"SYLA_SERVER answers what this version does not understand ({why})", SAME_VERSION) from exc
+
+
 def moment(text: str | None) -> float:
     """Seconds since the epoch; 0: never."""
     return datetime.fromisoformat(text).timestamp() if text else 0.0
 
 
 def record_of(row: Mapping[str, Any]) -> WorkspaceRecord:
-    """`NoServer` where the answer is of no server that this program understands."""
-    try:
+    """What an answer was made of."""
+    with understood():
         return WorkspaceRecord(
             id=str(row["id"]), owner=str(row["owner"]), name=str(row["name"]), type=WorkspaceType(row["type"]),
             state=State(row["state"]), template=str(row["template"]), limits=Limits(**row["limits"]),
@@ -76,17 +91,12 @@ def record_of(row: Mapping[str, Any]) -> WorkspaceRecord:
             labels=dict(row["labels"]), execution=str(row["execution"]), reason=str(row["reason"]),
             disk_bytes=int(row["disk_bytes"]), version=int(row["version"]),
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as exc:
-        raise NoServer(
-            f"SYLA_SERVER answers what this version does not understand ({type(exc).__name__}: {exc})",
-            "Install the server's version of syla-jupyter here",
-        ) from exc
 
 
 def rows_of(answer: Any, field: str) -> list[Any]:
     rows = answer.get(field) if isinstance(answer, Mapping) else None
     if not isinstance(rows, list):
-        raise NoServer(f"SYLA_SERVER answers without {field!r}", "Install the server's version of syla-jupyter here")
+        raise NoServer(f"SYLA_SERVER answers without {field!r}", SAME_VERSION)
     return rows
 
 

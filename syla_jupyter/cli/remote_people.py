@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from typing import Any
 
@@ -12,12 +11,11 @@ from ..access.roles import role_named
 from ..access.sharing import INVITATION_SECONDS
 from ..model.clock import SystemClock
 from ..model.people import AccessMode
-from ..rest_client import Server
 from ..servers import participants as ask_participants
 from . import shown
 from .participants import show_participants
 from .people import SECRET_NOTE
-from .remote import asked, group, json_option, named, rows_of, say
+from .remote import asked, group, json_option, named, rows_of, say, server
 from .sharing import role_option, team_option
 from .words import coming, parse_seconds, printable
 
@@ -110,8 +108,7 @@ def set_access(name: str, mode: str, as_json: bool) -> None:
 @json_option
 def participants(name: str | None, as_json: bool) -> None:
     """Who has documents of a workspace open now."""
-    server = Server(os.environ["SYLA_SERVER"], os.environ.get("SYLA_TOKEN", ""), local=False)
-    show_participants(named(name), ask_participants([server], named(name)), as_json, SystemClock().now())
+    show_participants(named(name), ask_participants([server()], named(name)), as_json, SystemClock().now())
 
 
 for command in (share, unshare, members, invite, join, set_access, participants):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
+from ..model.clock import SystemClock
+from ..model.snapshot import Reason, Version
 from . import shown
-from .remote import LONG_SECONDS, asked, json_option, named, rows_of, say
-from .versions import parse_number
-from .words import plural, printable, size
+from .remote import LONG_SECONDS, asked, json_option, moment, named, notes, rows_of, say, understood
+from .versions import COLUMNS, parse_number, rows
+from .words import plural, size
 
 
 @click.group("snapshot")
@@ -24,27 +29,35 @@ def take(name: str | None, message: str, tags: tuple[str, ...], as_json: bool) -
     """Save it as it is now."""
     body = {"message": message, "tags": list(tags)}
     answer = asked("POST", "workspaces", named(name), "snapshots", body=body, seconds=LONG_SECONDS)
-    row = answer["snapshot"]
-    files, new = plural(int(row["files"]), "file"), size(int(row["bytes_new"]))
-    say(answer, as_json, f"v{row['version']}: {files}, {size(int(row['bytes_total']))}, {new} new.")
+    version = version_of(answer["snapshot"])
+    sizes = f"{size(version.bytes_total)}, {size(version.bytes_new)} new"
+    say(answer, as_json, f"v{version.number} of {named(name)!r}: {plural(version.files, 'file')}, {sizes}.")
 
 
 @group.command("list")
 @click.argument("name", required=False)
 @json_option
 def list_versions(name: str | None, as_json: bool) -> None:
-    """Its versions, oldest first."""
+    """The versions of a workspace, newest first."""
     answer = asked("GET", "workspaces", named(name), "snapshots", seconds=60)
-    rows = rows_of(answer, "snapshots")
+    versions = [version_of(row) for row in rows_of(answer, "snapshots")]
     if as_json:
         shown.print_json(answer)
-        return
-    cells = [
-        (f"v{row['version']}", *(printable(str(row[field])) for field in ("created_at", "reason", "author", "message")),
-         size(int(row["bytes_total"])))
-        for row in rows
-    ]  # fmt: skip
-    shown.print_table(("", "when", "why", "by", "message", "size"), cells)
+    elif versions:
+        shown.print_table(COLUMNS, rows(versions, SystemClock().now()))
+    else:
+        click.echo("No snapshots yet: `syla snapshot take` makes one.")
+
+
+def version_of(row: Mapping[str, Any]) -> Version:
+    """As the answer has it; `NoServer` where it is of no server that this program understands."""
+    with understood():
+        return Version(
+            number=int(row["version"]), created_at=moment(row["created_at"]), author=str(row["author"]),
+            message=str(row["message"]), reason=Reason(row["reason"]), parent=int(row["parent"] or 0), root=(),
+            files=int(row["files"]), bytes_total=int(row["bytes_total"]), bytes_new=int(row["bytes_new"]),
+            tags=tuple(map(str, row["tags"])),
+        )  # fmt: skip
 
 
 @group.command()
@@ -56,7 +69,10 @@ def restore(version: str, paths: tuple[str, ...], workspace: str | None, as_json
     """Go back to a version, whole or some paths of it; what is there now is saved first."""
     where = ("workspaces", named(workspace), "snapshots", str(parse_number(version)), "restore")
     row = asked("POST", *where, body={"paths": list(paths)}, seconds=LONG_SECONDS)
-    say(row, as_json, f"v{parse_number(version)} is back.")
+    before = f"; what was there is v{row['saved']}" if row["saved"] else ""
+    notes(row, as_json)
+    what = f"{', '.join(paths)} of" if paths else "Workspace"
+    say(row, as_json, f"{what} {named(workspace)!r} is as in v{parse_number(version)} again{before}.")
 
 
 @group.command()

@@ -21,6 +21,7 @@ from ..workspaces.versions import Taken
 from . import choosing, shown
 from .progress import watched
 from .versions import (
+    COLUMNS,
     NAMED_MAX,
     as_json,
     damage_lines,
@@ -89,8 +90,7 @@ def list_versions(name: str | None, as_json_wanted: bool) -> None:
     if as_json_wanted:
         shown.print_json({"snapshots": [as_json(version) for version in versions]})
     elif versions:
-        columns = ("version", "taken", "reason", "files", "size", "new", "tags", "message")
-        shown.print_table(columns, rows(versions, application.clock.now()))
+        shown.print_table(COLUMNS, rows(versions, application.clock.now()))
     else:
         click.echo("No snapshots yet: `syla snapshot take` makes one.")
 

@@ -14,6 +14,7 @@ from .words import clock_time, past, plural, printable, rfc3339, size
 if TYPE_CHECKING:
     from ..snapshots.diff import Change
 
+COLUMNS = ("version", "taken", "reason", "files", "size", "new", "tags", "message")
 NAMED_MAX = 200
 """Files of one kind in a comparison; a program asks with --json."""
 LOST_MAX = 20
@@ -44,7 +45,7 @@ def as_json(version: Version) -> dict[str, Any]:
 
 
 def rows(versions: Sequence[Version], now: float) -> list[tuple[str, ...]]:
-    """(version, time, reason, files, size, new, tags, message) each, newest first."""
+    """By `COLUMNS`, newest first."""
     return [
         (
             f"v{v.number}", clock_time(v.created_at, now), v.reason.value.replace("_", "-"), f"{v.files:,}",

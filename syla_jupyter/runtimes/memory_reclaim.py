@@ -44,21 +44,22 @@ def worth_moving(resident_bytes: int, swap_free_bytes: int) -> bool:
 
 def reclaim(container_id: str, groups: Path = GROUPS, meminfo: Path = MEMINFO) -> int:
     """Bytes that are no longer in memory. 0: it goes on, or this process may not, or it is not worth it."""
-    freezer, memory = ContainerGroup.of(container_id, groups), _memory_directory(container_id, groups)
+    freezer, memory = ContainerGroup.of(container_id, groups), memory_directory(container_id, groups)
     if freezer is None or memory is None:
         return 0
     try:
-        before = _resident_bytes(memory)
+        before = resident_bytes(memory)
         if not freezer.frozen or not worth_moving(before, swap_free_bytes(meminfo)):
             return 0
         move = _move_by_steps if (memory / "memory.reclaim").exists() else _move_all
         move(memory, freezer)
-        return max(0, before - _resident_bytes(memory))
+        return max(0, before - resident_bytes(memory))
     except OSError:
         return 0  # it has ended meanwhile
 
 
-def _memory_directory(container_id: str, groups: Path) -> Path | None:
+def memory_directory(container_id: str, groups: Path = GROUPS) -> Path | None:
+    """Of a container, where memory can be taken back from it; None: this process may not, or the kernel cannot."""
     for top, file in ((groups, "memory.reclaim"), (groups / "memory", "memory.force_empty")):
         for place in CONTAINER_PLACES:
             directory = top / place.format(container_id)
@@ -67,7 +68,8 @@ def _memory_directory(container_id: str, groups: Path) -> Path | None:
     return None
 
 
-def _resident_bytes(memory: Path) -> int:
+def resident_bytes(memory: Path) -> int:
+    """What a group has in memory, what it has of files there included."""
     file = memory / "memory.current"
     return int((file if file.exists() else memory / "memory.usage_in_bytes").read_text())
 

@@ -13,7 +13,7 @@ from syla_jupyter import Syla, app
 from syla_jupyter.config import load_settings
 from syla_jupyter.model.workspace import MIB
 from syla_jupyter.runtimes.control_groups import ContainerGroup, is_frozen
-from syla_jupyter.runtimes.memory_reclaim import _memory_directory, _resident_bytes, swap_free_bytes
+from syla_jupyter.runtimes.memory_reclaim import memory_directory, resident_bytes, swap_free_bytes
 from syla_jupyter.workspaces.engine import Engine
 
 from ..installation import Installation
@@ -53,14 +53,14 @@ def test_memory_of_a_frozen_kernel_goes_to_swap_and_comes_back(swap: None, idle_
             id = engine._id(record)
             if ContainerGroup.of(id) is None:
                 pytest.skip("who is not root moves no memory of containers")
-            memory = _memory_directory(id, Path("/sys/fs/cgroup"))
+            memory = memory_directory(id)
             assert memory is not None, "the kernel of this host has neither memory.reclaim nor memory.force_empty"
             assert engine.reclaim(record) == 0, "it runs"
             workspace.suspend()
-            before = _resident_bytes(memory)
+            before = resident_bytes(memory)
             assert before > HELD_BYTES
             moved = engine.reclaim(record)
-            after = _resident_bytes(memory)
+            after = resident_bytes(memory)
             assert moved > 0.8 * before, (before, moved, after)
             assert after < 0.2 * before, (before, moved, after)
             workspace.resume()

@@ -62,7 +62,9 @@ async def test_a_workspace_from_its_making_to_its_end(owner: Away) -> None:
     )
     taken = await owner("snapshot", "take", "faraway", "-m", "from afar", "--json")
     assert "from afar" in await owner("snapshot", "list", "faraway")
-    assert "is back" in await owner("snapshot", "restore", f"v{taken['snapshot']['version']}", "--workspace", "faraway")
+    assert "again; what was there is v" in await owner(
+        "snapshot", "restore", f"v{taken['snapshot']['version']}", "--workspace", "faraway"
+    )
     assert "started anew" in await owner("workspace", "resume", "faraway")
     assert "--force" in await owner("workspace", "delete", "faraway", code=64)
     assert "is deleted" in await owner("workspace", "delete", "faraway", "--force")
