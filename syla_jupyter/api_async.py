@@ -1,18 +1,25 @@
-"""Workspaces from Python, as coroutines: the verbs of `api`, which run in threads."""
+"""Workspaces from Python, as coroutines: the verbs of `api`, which run in threads.
+
+A task that is cancelled takes back what takes long (`taken_back`); of other verbs it does not wait for the end.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
+import dataclasses
 import functools
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from .access.sharing import Invited, Members
 from .api import Syla, Workspace
 from .metadata.base import Page, Query
+from .model.errors import Cancelled
 from .model.happening import Happening
 from .model.people import AccessMode, AccessRequest, Grant, Role
 from .model.record import WorkspaceRecord
@@ -24,7 +31,33 @@ from .workspaces.execution import Execution
 from .workspaces.inspection import Package, Variable
 from .workspaces.policies import Due
 from .workspaces.rewinding import Rewound
+from .workspaces.vault import QUIET, Watch
 from .workspaces.versions import Differences, Taken
+
+T = TypeVar("T")
+
+
+async def taken_back(verb: Callable[..., T], *args: Any, watch: Watch = QUIET, **how: Any) -> T:
+    """A verb that takes a `Watch`: a task that is cancelled has it taken back, and ends when that is done.
+
+    Where it comes too late for that, the verb is done nevertheless.
+    """
+    stop = threading.Event()
+
+    def decided() -> None:
+        if stop.is_set():
+            raise Cancelled("Cancelled")
+        watch.decided()
+
+    both = dataclasses.replace(watch, cancelled=lambda: stop.is_set() or watch.cancelled(), decided=decided)
+    work = asyncio.ensure_future(asyncio.to_thread(verb, *args, watch=both, **how))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        stop.set()
+        with contextlib.suppress(Exception):
+            await work
+        raise
 
 
 class AsyncWorkspace:
@@ -66,10 +99,10 @@ class AsyncWorkspace:
         await asyncio.to_thread(self.sync.suspend, **how)
 
     async def archive(self, **how: Any) -> None:
-        await asyncio.to_thread(self.sync.archive, **how)
+        await taken_back(self.sync.archive, **how)
 
     async def recover(self, **how: Any) -> None:
-        await asyncio.to_thread(self.sync.recover, **how)
+        await taken_back(self.sync.recover, **how)
 
     async def delete(self, **how: Any) -> None:
         await asyncio.to_thread(self.sync.delete, **how)
@@ -81,7 +114,7 @@ class AsyncWorkspace:
         await asyncio.to_thread(self.sync.change, **what)
 
     async def snapshot(self, message: str = "", **how: Any) -> Taken:
-        return await asyncio.to_thread(self.sync.snapshot, message, **how)
+        return await taken_back(self.sync.snapshot, message, **how)
 
     async def snapshots(self) -> list[Version]:
         return await asyncio.to_thread(self.sync.snapshots)
@@ -90,7 +123,7 @@ class AsyncWorkspace:
         return await asyncio.to_thread(self.sync.diff, a, b)
 
     async def restore(self, number: int, **how: Any) -> Rewound:
-        return await asyncio.to_thread(self.sync.restore, number, **how)
+        return await taken_back(self.sync.restore, number, **how)
 
     async def tag(self, number: int, *tags: str) -> Version:
         return await asyncio.to_thread(self.sync.tag, number, *tags)
@@ -99,19 +132,19 @@ class AsyncWorkspace:
         await asyncio.to_thread(self.sync.delete_snapshots, *numbers)
 
     async def prune(self, rules: Retention | None = None, *, dry_run: bool = False) -> PruneReport:
-        return await asyncio.to_thread(self.sync.prune, rules, dry_run=dry_run)
+        return await taken_back(self.sync.prune, rules, dry_run=dry_run)
 
     async def verify(self, **how: Any) -> VerifyReport:
-        return await asyncio.to_thread(self.sync.verify, **how)
+        return await taken_back(self.sync.verify, **how)
 
     async def repair(self) -> RepairReport:
-        return await asyncio.to_thread(self.sync.repair)
+        return await taken_back(self.sync.repair)
 
     async def clone(self, name: str, **how: Any) -> AsyncWorkspace:
-        return AsyncWorkspace(await asyncio.to_thread(self.sync.clone, name, **how))
+        return AsyncWorkspace(await taken_back(self.sync.clone, name, **how))
 
     async def export(self, out: BinaryIO, **how: Any) -> Version:
-        return await asyncio.to_thread(self.sync.export, out, **how)
+        return await taken_back(self.sync.export, out, **how)
 
     async def share(self, who: str, role: str = "viewer", *, team: bool = False) -> Grant:
         return await asyncio.to_thread(self.sync.share, who, role, team=team)
@@ -164,10 +197,10 @@ class AsyncSyla:
         return AsyncWorkspace(await asyncio.to_thread(self.sync.get, name_or_id))
 
     async def receive(self, source: BinaryIO, name: str | None = None, **how: Any) -> AsyncWorkspace:
-        return AsyncWorkspace(await asyncio.to_thread(self.sync.receive, source, name, **how))
+        return AsyncWorkspace(await taken_back(self.sync.receive, source, name, **how))
 
     async def recover(self, name_or_id: str, **how: Any) -> AsyncWorkspace:
-        return AsyncWorkspace(await asyncio.to_thread(self.sync.recover, name_or_id, **how))
+        return AsyncWorkspace(await taken_back(self.sync.recover, name_or_id, **how))
 
     async def default(self) -> AsyncWorkspace:
         return AsyncWorkspace(await asyncio.to_thread(self.sync.default))

@@ -194,12 +194,16 @@ def open_access(engine: Engine, settings: Settings, clock: Clock, owner: str, ch
     from .access.identities import Identities
     from .access.service import People
     from .access.sharing import Sharing
+    from .access.visits import Visits
     from .metadata.people_sql import SqlPeople
 
     store, audit = SqlPeople(engine), Audit(settings.data_dir / "audit", clock)
     guard = Guard(people=store, audit=audit, clock=clock)
-    sharing = Sharing(people=store, guard=guard, audit=audit, clock=clock)
-    sharing.listeners.append(chronicle.people)
+
+    def news() -> None:
+        chronicle.news()  # which a server sets later
+
+    sharing = Sharing(people=store, guard=guard, audit=audit, clock=clock, word=chronicle.word_people, news=news)
     return Access(
         owner=owner,
         store=store,
@@ -208,7 +212,8 @@ def open_access(engine: Engine, settings: Settings, clock: Clock, owner: str, ch
         identities=Identities(store, clock),
         people=People(people=store, guard=guard, audit=audit, clock=clock),
         sharing=sharing,
-        asking=Asking(people=store, guard=guard, audit=audit, clock=clock),
+        asking=Asking(people=store, guard=guard, audit=audit, clock=clock, word=chronicle.word_asked, news=news),
+        visits=Visits(people=store, guard=guard, clock=clock),
     )
 
 
@@ -235,6 +240,7 @@ def open_registry(
         places=places,
         clock=clock,
         vault=vault,
+        word=chronicle.word,
     )
     registry.listeners.append(chronicle.changed)
     return registry

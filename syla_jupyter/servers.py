@@ -30,6 +30,7 @@ NO_SERVER = "no server of this installation runs, and who is in a workspace is k
 class Participant:
     """Somebody who has a document of a workspace open now, in one page."""
 
+    workspace_id: str
     user: str
     display_name: str
     role: str | None
@@ -37,11 +38,15 @@ class Participant:
     color: str | None
     path: str
     """Of the document, below the server's root."""
+    front: bool
+    """It is the one before him, of all that the caller may see."""
     cursors: Sequence[Any]
     """As his page says it, in positions of the shared document."""
     joined_at: float
     last_activity_at: float
     """Seconds since the epoch."""
+    idle_seconds: float
+    """Since then, by the server's clock."""
 
 
 def note_server(directory: Path, info_file: str) -> None:
@@ -82,12 +87,15 @@ def _participant(row: Mapping[str, Any]) -> Participant:
     times = {name: datetime.fromisoformat(row[name]).timestamp() for name in ("joined_at", "last_activity_at")}
     role, color = row["role"], row["color"]
     return Participant(
+        workspace_id=str(row["workspace_id"]),
         user=str(row["user"]),
         display_name=str(row["display_name"]),
         role=None if role is None else str(role),
         color=None if color is None else str(color),
         path=str(row["path"]),
+        front=bool(row["front"]),
         cursors=list(row["cursors"]),
+        idle_seconds=float(row["idle_seconds"]),
         **times,
     )
 

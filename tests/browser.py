@@ -161,7 +161,6 @@ def open_tab(
 ) -> Iterator[Tab]:
     """A page of JupyterLab with a fresh layout, when it is drawn. What its scripts threw fails the test at the end."""
     quiet("@jupyterlab/apputils-extension:notification", '{"fetchNews": "false"}', lab)
-    disable("nbdime-jupyterlab", lab)  # it throws what its server part answers, which is closed here
     context = browser.new_context(viewport={"width": width, "height": height})
     context.set_default_timeout(ACTION_MS)
     tab = Tab(lab, context.new_page())
@@ -179,13 +178,6 @@ def open_tab(
 def is_of_jupyterlab(error: str) -> bool:
     """Thrown in its own files without ours being on the way: its debugger asks dead kernels, for one."""
     return "/static/lab/" in error and "/extensions/syla-jupyter/" not in error
-
-
-def disable(extension: str, lab: Lab) -> None:
-    """In pages that are opened from now on."""
-    file = lab.root.parent / "config" / "labconfig" / "page_config.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"disabledExtensions": {extension: True}}))
 
 
 def quiet(plugin: str, settings: str, lab: Lab) -> None:

@@ -1,6 +1,7 @@
 /** Typed calls. The shapes are those of `syla_jupyter/server/wire.py`: bytes, seconds, cores, RFC 3339. */
 import { ServerConnection } from '@jupyterlab/services';
 
+import { IOperation, IOperationEvent } from './operations';
 import { Role } from './people';
 import {
   ApiError,
@@ -9,7 +10,7 @@ import {
   requestFile,
   SERVER_OLDER
 } from './request';
-import { IDiff, IRestored, ISnapshot, ITaken } from './snapshots';
+import { IDiff, IFileDiff, IRestored, ISnapshot, ITaken } from './snapshots';
 
 export type State = 'created' | 'active' | 'suspended' | 'archived' | 'deleted';
 export type WorkspaceType =
@@ -21,6 +22,8 @@ export interface ILimits {
   cpus: number;
   memory_bytes: number;
   disk_bytes: number;
+  /** Processes and threads. */
+  pids: number;
 }
 
 export interface IWorkspace {
@@ -49,9 +52,11 @@ export interface IWorkspace {
   version: number;
 }
 
-/** Somebody else's, where one has a role. */
+/** Somebody else's, where one has a role, or has come by its link. */
 export interface ISharedWorkspace extends IWorkspace {
   role: Role;
+  /** `link`: one has come to it, as every user may; of older servers there is nothing here. */
+  via?: 'member' | 'link';
 }
 
 export interface ITemplate {
@@ -99,11 +104,14 @@ export interface IPresenceEvent {
   role: Role | null;
 }
 
-/** Somebody asks for a role; or this person was refused one, and is told no more than what she called it. */
+/**
+ * Somebody asks for a role, or was answered by another who may; or this person was refused one, and is told no more than
+ * what she called it.
+ */
 export interface IAccessEvent {
   event: 'access';
   id: string;
-  what: 'asked' | 'refused';
+  what: 'asked' | 'refused' | 'answered';
   called: string;
 }
 
@@ -114,6 +122,17 @@ export interface IConflictEvent {
   workspace_id: string;
   path: string;
   kept: string;
+}
+
+/** Files were changed: by way of the server, or (`write`) by code that has run. */
+export interface IFilesEvent {
+  event: 'files';
+  id: string;
+  workspace_id: string;
+  action: string;
+  count: number;
+  /** As the contents API has them, some of many; a folder where something was removed from it. */
+  paths: string[];
 }
 
 export type IWorkspaceEvent =
@@ -136,6 +155,8 @@ export type IWorkspaceEvent =
   | IPresenceEvent
   | IAccessEvent
   | IConflictEvent
+  | IFilesEvent
+  | IOperationEvent
   | {
       event: 'run';
       id: string;
@@ -146,8 +167,8 @@ export type IWorkspaceEvent =
   | { event: 'where'; workspace_id: string }
   | { event: 'execution' };
 
-/** Somebody who has a document open. */
-export interface IPresent {
+/** Somebody who has a document open, in one page. */
+export interface IParticipant {
   workspace_id: string;
   user: string;
   display_name: string;
@@ -156,6 +177,9 @@ export interface IPresent {
   path: string;
   /** It is the document before him. */
   front: boolean;
+  cursors: unknown[];
+  joined_at: string;
+  last_activity_at: string;
   idle_seconds: number;
 }
 
@@ -193,10 +217,24 @@ export class Api {
     return this._pages('shared', {});
   }
 
-  /** In all workspaces that one may read; one for each document that somebody has open. */
-  async present(): Promise<IPresent[]> {
-    const found = await this._get<{ participants: IPresent[] }>('participants');
+  /** In all workspaces that one may read. */
+  async present(): Promise<IParticipant[]> {
+    const found = await this._get<{ participants: IParticipant[] }>(
+      'participants'
+    );
     return checked(found.participants);
+  }
+
+  /** What takes long and is under way, in all workspaces that one may read. */
+  async operations(): Promise<IOperation[]> {
+    const found = await this._get<{ operations: IOperation[] }>('operations');
+    return checked(found.operations);
+  }
+
+  /** Take back what is under way; rejects where it comes too late. */
+  cancel(workspace: string, operation: string): Promise<void> {
+    const path = `workspaces/${workspace}/operations/${operation}`;
+    return request(this.settings, path, { method: 'DELETE' });
   }
 
   async used(): Promise<IUsed[]> {
@@ -276,6 +314,18 @@ export class Api {
 
   diff(id: string, before: number, after: number): Promise<IDiff> {
     return this._get(`workspaces/${id}/snapshots/${before}/diff/${after}`);
+  }
+
+  fileDiff(
+    id: string,
+    before: number,
+    after: number,
+    path: string
+  ): Promise<IFileDiff> {
+    const query = new URLSearchParams({ path });
+    return this._get(
+      `workspaces/${id}/snapshots/${before}/diff/${after}/file?${query}`
+    );
   }
 
   /** `version` null: as it is now. */

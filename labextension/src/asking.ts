@@ -33,6 +33,11 @@ export class AskingModel implements IDisposable {
     return this._waiting;
   }
 
+  /** Of it, for one workspace. */
+  waitingFor(workspace: string): IAccessRequest[] {
+    return this._waiting.filter(one => one.workspace === workspace);
+  }
+
   get changed(): ISignal<this, void> {
     return this._changed;
   }
@@ -96,7 +101,7 @@ export class AskingModel implements IDisposable {
   }
 
   private _onTold(_: unknown, event: IAccessEvent): void {
-    if (event.what === 'asked') {
+    if (event.what !== 'refused') {
       void this.refresh();
     } else if (this._mine.delete(event.called)) {
       this._answered.emit({ called: event.called, workspace: null, path: '' });

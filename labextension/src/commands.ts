@@ -1,5 +1,5 @@
 /** One command for everything a person can do; buttons, menus, palette, launcher and keys all name these. */
-import { JupyterFrontEnd } from '@jupyterlab/application';
+import { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import { TranslationBundle } from '@jupyterlab/translation';
 import {
@@ -20,12 +20,16 @@ import {
 import { IWorkspace } from './api';
 import { cancellable } from './cancelling';
 import { askLimits, askNew, confirmLoss } from './dialogs';
+import { duration } from './format';
 import { archiveIcon, recoverIcon, suspendIcon, workspacesIcon } from './icons';
+import { browserOut } from './leaving';
 import { WorkspacesModel } from './model';
-import { report, withProgress } from './notices';
+import { IWayOut, report, withProgress } from './notices';
 import { Permission } from './people';
+import { ApiError } from './request';
 import { extension } from './rules';
 import { PANEL_ID } from './tokens';
+import { worked } from './working';
 
 export namespace CommandIDs {
   export const create = 'syla:create';
@@ -82,6 +86,7 @@ export interface IContext {
   model: WorkspacesModel;
   trans: TranslationBundle;
   browsers: IFileBrowserFactory | null;
+  restorer: ILayoutRestorer | null;
   /** By how much *Extend* puts a deadline off. */
   extendSeconds: () => number;
 }
@@ -90,8 +95,8 @@ const ARGS: ReadonlyJSONObject = {
   workspace: { type: 'string', description: 'Id of a workspace' },
   on: {
     type: 'string',
-    enum: ['row', 'folder'],
-    description: 'What the context menu was opened on'
+    enum: ['row', 'folder', 'focus'],
+    description: 'What the context menu was opened on, or the row in focus'
   }
 };
 
@@ -99,6 +104,8 @@ const ARGS: ReadonlyJSONObject = {
 interface IWorkspaceCommand {
   id: string;
   label: string;
+  /** What a tooltip says; else the label. */
+  caption?: () => string;
   icon: LabIcon;
   /** What a person has to be allowed there. */
   needs: Permission;
@@ -123,7 +130,7 @@ export function addWorkspaceCommand(
         : args['launcher']
           ? (target(context, args)?.name ?? label)
           : label,
-    caption: label,
+    caption: command.caption ?? label,
     icon: args => (args['launcher'] ? workspacesIcon : icon),
     isEnabled: args => {
       const workspace = target(context, args);
@@ -150,7 +157,9 @@ export function addWorkspaceCommand(
           model.note(after);
         }
       } catch (reason) {
-        await report(trans.__('%1: %2', label, workspace.name), reason, trans);
+        const what = trans.__('%1: %2', label, workspace.name);
+        const way = wayOut(context, id, workspace, args, reason);
+        await report(what, reason, trans, way);
       }
     }
   });
@@ -231,8 +240,9 @@ export function addCommands(context: IContext): void {
     allowed('archive'),
     async one => {
       if (await confirmLoss(one, 'archive', trans)) {
+        await browserOut(context, one);
         const work = model.api.archive(one.id);
-        return withProgress(work, trans.__('Archiving %1…', one.name));
+        return (await worked(model, one, 'archive', work, trans)) ?? undefined;
       }
       return undefined;
     }
@@ -243,11 +253,10 @@ export function addCommands(context: IContext): void {
     recoverIcon,
     'write',
     one => one.state === 'archived' && allowed('recover')(one),
-    one =>
-      withProgress(
-        model.api.recover(one.id),
-        trans.__('Recovering %1…', one.name)
-      )
+    async one => {
+      const work = model.api.recover(one.id);
+      return (await worked(model, one, 'recover', work, trans)) ?? undefined;
+    }
   );
   add(
     CommandIDs.remove,
@@ -259,6 +268,7 @@ export function addCommands(context: IContext): void {
       allowed('delete')(one) || (!one.is_default && one.state !== 'deleted'),
     async one => {
       if (await confirmLoss(one, 'delete', trans)) {
+        await browserOut(context, one);
         const name = one.state === 'archived' ? '' : one.name;
         await withProgress(
           model.api.remove(one.id, name),
@@ -268,17 +278,22 @@ export function addCommands(context: IContext): void {
       }
     }
   );
-  add(
-    CommandIDs.extend,
-    trans.__('Extend Workspace’s Deadline'),
-    addIcon,
-    'execute',
-    one => one.next.at !== null,
-    one => {
+  addWorkspaceCommand(context, {
+    id: CommandIDs.extend,
+    label: trans.__('Extend Workspace’s Deadline'),
+    caption: () =>
+      trans.__(
+        'Put its deadline off by %1',
+        duration(context.extendSeconds(), trans)
+      ),
+    icon: addIcon,
+    needs: 'execute',
+    possible: one => one.next.at !== null,
+    action: one => {
       const more = extension(one, context.extendSeconds(), Date.now());
       return model.api.touch(one.id, more);
     }
-  );
+  });
   add(
     CommandIDs.limits,
     trans.__('Change Workspace’s Limits…'),
@@ -287,6 +302,31 @@ export function addCommands(context: IContext): void {
     one => one.state !== 'archived',
     async one => (await askLimits(one, model, trans)) ?? undefined
   );
+}
+
+/** The one action that mends it, where there is one. */
+function wayOut(
+  { app, model, trans }: IContext,
+  command: string,
+  workspace: IWorkspace,
+  args: ReadonlyPartialJSONObject,
+  reason: unknown
+): IWayOut | null {
+  const way = (label: string, id: string): IWayOut => ({
+    label,
+    go: () =>
+      void app.commands.execute(id, { ...args, workspace: workspace.id })
+  });
+  if (!(reason instanceof ApiError) || !reason.retryable) {
+    return null;
+  }
+  const ofLimits =
+    command === CommandIDs.resume &&
+    reason.code === 'insufficient_resources' &&
+    model.may(workspace, 'admin');
+  return ofLimits
+    ? way(trans.__('Change limits…'), CommandIDs.limits)
+    : way(trans.__('Try again'), command);
 }
 
 /** Commands that are about no workspace in particular. */
@@ -323,7 +363,7 @@ function addGeneral(context: IContext): void {
   });
 }
 
-/** The workspace meant: named, under the context menu, or the one somebody works in. */
+/** The workspace meant: named, under the context menu, in focus, or the one somebody works in. */
 function target(
   context: IContext,
   args: ReadonlyPartialJSONObject
@@ -334,6 +374,11 @@ function target(
   }
   if (args['on'] === 'row') {
     const row = app.contextMenuHitTest(node => !!node.dataset['workspace']);
+    return model.find(row?.dataset['workspace'] ?? '');
+  }
+  if (args['on'] === 'focus') {
+    const row =
+      document.activeElement?.closest<HTMLElement>('[data-workspace]');
     return model.find(row?.dataset['workspace'] ?? '');
   }
   if (args['on'] === 'folder') {

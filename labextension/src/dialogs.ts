@@ -23,6 +23,7 @@ import {
   versionName
 } from './rules';
 import { IRestored } from './snapshots';
+import { worked } from './working';
 
 /** The workspace that was made; null when it was given up. What the server refuses is shown in the dialog again. */
 export async function askNew(
@@ -131,7 +132,14 @@ export async function confirmLoss(
   if (!result.button.accept) {
     return false;
   }
-  return !typed || result.value === workspace.name;
+  if (!typed || result.value === workspace.name) {
+    return true;
+  }
+  Notification.warning(
+    trans.__('Nothing was deleted: its name is %1.', workspace.name),
+    { autoClose: 10_000 }
+  );
+  return false;
 }
 
 /** What a snapshot is said to be, which may be nothing; null when it was given up. */
@@ -215,12 +223,7 @@ export async function askClone(
     name = result.value;
     try {
       const work = model.api.clone(workspace.id, name, version);
-      const made = await cancellable(
-        work,
-        trans.__('Cloning %1…', what),
-        ({ workspace: clone }) => model.api.remove(clone.id, clone.name),
-        trans
-      );
+      const made = await worked(model, workspace, 'clone', work, trans);
       if (!made) {
         return;
       }

@@ -3,11 +3,13 @@ import { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
 import { asking } from './plugins/asking';
 import { conflicts } from './plugins/conflicts';
+import { files } from './plugins/files';
 import { folders } from './plugins/folders';
 import { input } from './plugins/input';
 import { kernelNames } from './plugins/kernelNames';
 import { kernels } from './plugins/kernels';
 import { model } from './plugins/model';
+import { operations } from './plugins/operations';
 import { people } from './plugins/people';
 import { places } from './plugins/places';
 import { here, presence } from './plugins/presence';
@@ -26,6 +28,7 @@ const plugins: JupyterFrontEndPlugin<any>[] = [
   places,
   kernels,
   kernelNames,
+  files,
   folders,
   roles,
   people,
@@ -34,6 +37,7 @@ const plugins: JupyterFrontEndPlugin<any>[] = [
   conflicts,
   variables,
   input,
+  operations,
   warnings
 ];
 export default plugins;

@@ -5,7 +5,7 @@
  * again. Activity moves deadlines without an event, and CPU and memory have none: while somebody looks (`watched`), the
  * active ones are read every few seconds.
  *
- * In the list are one's own workspaces, and those of others where one has a role.
+ * In the list are one's own workspaces, those of others where one has a role, and where one has come by a link.
  */
 import { PromiseDelegate } from '@lumino/coreutils';
 import { IDisposable } from '@lumino/disposable';
@@ -16,12 +16,15 @@ import {
   Api,
   IAccessEvent,
   IConflictEvent,
+  IFilesEvent,
   IPeopleEvent,
+  ISharedWorkspace,
   IUsed,
   IWorkspace,
   IWorkspaceEvent
 } from './api';
 import { IEventStream } from './events';
+import { OperationsModel } from './operations';
 import { may, Permission, Role } from './people';
 import { ApiError, SERVER_MISSING, SERVER_OLDER } from './request';
 import { byName, isOlder, workspaceOf } from './rules';
@@ -59,10 +62,14 @@ export class WorkspacesModel implements IDisposable {
       standby: () =>
         !this._watched || (typeof document !== 'undefined' && document.hidden)
     });
+    this.operations = new OperationsModel(api, _stream);
     _stream.received.connect(this._onEvent, this);
     _stream.connectedChanged.connect(this._onConnected, this);
     void this._poll.start();
   }
+
+  /** What takes long and is under way. */
+  readonly operations: OperationsModel;
 
   /** The name by which the server knows this person; empty: not known yet. */
   set me(name: string) {
@@ -80,7 +87,12 @@ export class WorkspacesModel implements IDisposable {
 
   /** This person's. */
   role(workspace: IWorkspace): Role {
-    return this._roles.get(workspace.id) ?? 'owner';
+    return this._shared.get(workspace.id)?.role ?? 'owner';
+  }
+
+  /** It is there because every user may see it, and this person has come to it. */
+  byLink(workspace: IWorkspace): boolean {
+    return this._shared.get(workspace.id)?.via === 'link';
   }
 
   may(workspace: IWorkspace, permission: Permission): boolean {
@@ -131,6 +143,10 @@ export class WorkspacesModel implements IDisposable {
   /** Of a document there are two versions now. */
   get conflicted(): ISignal<this, IConflictEvent> {
     return this._conflicted;
+  }
+
+  get filesChanged(): ISignal<this, IFilesEvent> {
+    return this._filesChanged;
   }
 
   /** Who is where may have changed. */
@@ -215,6 +231,7 @@ export class WorkspacesModel implements IDisposable {
     this._disposed = true;
     this._poll.dispose();
     this._look.dispose();
+    this.operations.dispose();
     this._stream.dispose();
     Signal.clearData(this);
   }
@@ -230,7 +247,7 @@ export class WorkspacesModel implements IDisposable {
         await this._checkVersion();
       }
       const meanwhile = this._meanwhile;
-      this._roles = new Map(shared.map(row => [row.id, row.role]));
+      this._shared = new Map(shared.map(row => [row.id, row]));
       this._byId = new Map([...own, ...shared].map(row => [row.id, row]));
       meanwhile.forEach(workspace => this._put(workspace));
       this._error = null;
@@ -265,7 +282,7 @@ export class WorkspacesModel implements IDisposable {
     const [used, active, shared] = await Promise.all([
       this.api.used(),
       this.api.list('active'),
-      this._roles.size ? this.api.shared() : []
+      this._shared.size ? this.api.shared() : []
     ]);
     this._measure(used);
     [...active, ...shared].forEach(workspace => this._put(workspace));
@@ -300,6 +317,8 @@ export class WorkspacesModel implements IDisposable {
       this._accessTold.emit(event);
     } else if (event.event === 'conflict') {
       this._conflicted.emit(event);
+    } else if (event.event === 'files') {
+      this._filesChanged.emit(event);
     } else if (event.event === 'people') {
       this._moved.emit();
       void this.refresh().then(() => this._peopleChanged.emit(event));
@@ -332,7 +351,9 @@ export class WorkspacesModel implements IDisposable {
   /** An admin of the server hears of everybody's; here are one's own and those that are shared with one. */
   private _isListed(workspace: IWorkspace): boolean {
     return (
-      !this._me || workspace.owner === this._me || this._roles.has(workspace.id)
+      !this._me ||
+      workspace.owner === this._me ||
+      this._shared.has(workspace.id)
     );
   }
 
@@ -355,8 +376,8 @@ export class WorkspacesModel implements IDisposable {
   private _me = '';
   private _known = new PromiseDelegate<void>();
   private _byId = new Map<string, IWorkspace>();
-  /** In workspaces of others. */
-  private _roles = new Map<string, Role>();
+  /** Of others, as the list had them. */
+  private _shared = new Map<string, ISharedWorkspace>();
   private _sorted: IWorkspace[] = [];
   private _meanwhile: IWorkspace[] | null = null;
   private _usage = new Map<string, IUsage>();
@@ -378,6 +399,7 @@ export class WorkspacesModel implements IDisposable {
   private _saved = new Signal<this, string>(this);
   private _accessTold = new Signal<this, IAccessEvent>(this);
   private _conflicted = new Signal<this, IConflictEvent>(this);
+  private _filesChanged = new Signal<this, IFilesEvent>(this);
   private _moved = new Signal<this, void>(this);
   private _peopleChanged = new Signal<this, IPeopleEvent>(this);
 }

@@ -1,6 +1,7 @@
 /** What is told in a corner of the page: slow work, refusals, warnings. */
-import { Notification, showErrorMessage } from '@jupyterlab/apputils';
+import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
 
 import { ApiError, SERVER_MISSING, SERVER_OLDER, UNREACHABLE } from './request';
 
@@ -57,21 +58,69 @@ export function explain(
         )
       };
     default:
-      return { message: reason.message, hint: reason.hint };
+      return { message: named(reason, trans), hint: reason.hint };
   }
+}
+
+/** With the field called as it is on the page. */
+function named(reason: ApiError, trans: TranslationBundle): string {
+  const { field, message } = reason;
+  const labels: { [field: string]: string } = {
+    name: trans.__('Name'),
+    template: trans.__('Template'),
+    'limits.cpus': trans.__('CPU cores'),
+    'limits.memory_bytes': trans.__('Memory'),
+    'limits.disk_bytes': trans.__('Disk'),
+    'limits.pids': trans.__('Processes'),
+    message: trans.__('Message'),
+    paths: trans.__('Paths')
+  };
+  const label = labels[field ?? ''];
+  return label && message.startsWith(`${field}: `)
+    ? `${label}: ${message.slice(`${field}: `.length)}`
+    : message;
+}
+
+/** As it stands by itself. */
+export function sentence(text: string): string {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…)]$/.test(begun) ? begun : `${begun}.`;
+}
+
+/** What a person can do about it with one click. */
+export interface IWayOut {
+  label: string;
+  go: () => void;
 }
 
 /** A refusal: in the corner when it is short, else as a dialog. */
 export async function report(
   what: string,
   reason: unknown,
-  trans: TranslationBundle
+  trans: TranslationBundle,
+  way: IWayOut | null = null
 ): Promise<void> {
   const { message, hint } = explain(reason, trans);
-  const text = [what, message, hint].filter(Boolean).join('\n');
+  const said = [message, hint].filter(Boolean).map(sentence);
+  const text = [sentence(what), ...said].join(' ');
   if (text.length <= SHORT) {
-    Notification.error(text, { autoClose: false });
-  } else {
-    await showErrorMessage(what, [message, hint].filter(Boolean).join('\n\n'));
+    Notification.error(text, {
+      autoClose: false,
+      actions: way ? [{ label: way.label, callback: way.go }] : []
+    });
+    return;
+  }
+  const close = Dialog.cancelButton({ label: trans.__('Close') });
+  const result = await showDialog({
+    title: what,
+    body: React.createElement(
+      'div',
+      null,
+      ...said.map(line => React.createElement('p', { key: line }, line))
+    ),
+    buttons: way ? [close, Dialog.okButton({ label: way.label })] : [close]
+  });
+  if (way && result.button.accept) {
+    way.go();
   }
 }

@@ -72,7 +72,7 @@ export function roleName(role: Role, trans: TranslationBundle): string {
 export function modeName(mode: AccessMode, trans: TranslationBundle): string {
   switch (mode) {
     case 'private':
-      return trans.__('private: its owner alone; roles rest');
+      return trans.__('private: its owner alone; roles are kept for later');
     case 'members':
       return trans.__('members: those who have a role here');
     default:

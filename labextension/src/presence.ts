@@ -7,7 +7,7 @@
 import { IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { Api, IPresent } from './api';
+import { Api, IParticipant } from './api';
 import { WorkspacesModel } from './model';
 import { Role } from './people';
 
@@ -27,11 +27,11 @@ export interface IPerson {
 
 /** By workspace: one for each person, by name, oneself last. `elapsed`: seconds since the rows were read. */
 export function gather(
-  rows: ReadonlyArray<IPresent>,
+  rows: ReadonlyArray<IParticipant>,
   me: string,
   elapsed: number
 ): Map<string, IPerson[]> {
-  const best = new Map<string, IPresent>();
+  const best = new Map<string, IParticipant>();
   const busy = new Set<string>();
   for (const row of rows) {
     const key = `${row.workspace_id} ${row.user}`;
@@ -66,7 +66,7 @@ export function gather(
 }
 
 /** The one before somebody; else where he has done something last. */
-function isNearer(a: IPresent, b: IPresent): boolean {
+function isNearer(a: IParticipant, b: IParticipant): boolean {
   return a.front !== b.front ? a.front : a.idle_seconds < b.idle_seconds;
 }
 
@@ -108,9 +108,9 @@ export class PresenceModel implements IDisposable {
   }
 
   /** Where somebody is. */
-  of(user: string): IPresent | undefined {
+  of(user: string): IParticipant | undefined {
     const rows = this._rows.filter(row => row.user === user);
-    return rows.reduce<IPresent | undefined>(
+    return rows.reduce<IParticipant | undefined>(
       (best, row) => (best && !isNearer(row, best) ? best : row),
       undefined
     );
@@ -150,7 +150,7 @@ export class PresenceModel implements IDisposable {
     Signal.clearData(this);
   }
 
-  private _rows: IPresent[] = [];
+  private _rows: IParticipant[] = [];
   private _readAt = 0;
   private _people = new Map<string, IPerson[]>();
   private _reading = false;

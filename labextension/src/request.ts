@@ -16,7 +16,9 @@ export class ApiError extends Error {
     message: string,
     readonly hint = '',
     readonly status = 0,
-    readonly field: string | null = null
+    readonly field: string | null = null,
+    /** The same may go well a little later. */
+    readonly retryable = false
   ) {
     super(message);
   }
@@ -86,7 +88,8 @@ async function asked<T>(
     const response = await ServerConnection.makeRequest(url, init, settings);
     return [response, await read(response)];
   } catch (reason) {
-    throw new ApiError(UNREACHABLE, String((reason as Error).message));
+    const message = String((reason as Error).message);
+    throw new ApiError(UNREACHABLE, message, '', 0, null, true);
   }
 }
 
@@ -98,7 +101,8 @@ function refusal(response: Response, body: unknown): ApiError {
       String(said.message ?? response.statusText),
       String(said.hint ?? ''),
       response.status,
-      said.field ?? null
+      said.field ?? null,
+      said.retryable === true
     );
   }
   // Whatever answers there, it is not us: Jupyter's own page of what it cannot find, or of its login.

@@ -1,8 +1,8 @@
 /** Decisions on workspaces, pure: which one a path belongs to, in which order, what matches, what a verb loses. */
 import { TranslationBundle } from '@jupyterlab/translation';
 
-import { IWorkspace } from './api';
-import { duration, size } from './format';
+import { IFilesEvent, IWorkspace } from './api';
+import { duration, size, stateName } from './format';
 import { IRestored, ITaken, Reason } from './snapshots';
 
 export type Shown = 'all' | 'active' | 'suspended' | 'archived';
@@ -29,6 +29,18 @@ export function workspaceOf(
   return found?.path === '' && /^workspaces(\/|$)/.test(place)
     ? undefined
     : found;
+}
+
+/** Whether the list of a folder may be another one now. */
+export function concerns(
+  folder: string,
+  changed: Pick<IFilesEvent, 'count' | 'paths'>
+): boolean {
+  return (
+    folder === '' ||
+    changed.count > changed.paths.length ||
+    changed.paths.some(path => path === folder || path.startsWith(`${folder}/`))
+  );
 }
 
 const names = new Intl.Collator(); // `localeCompare` finds its own anew for each pair
@@ -101,6 +113,35 @@ export function isOlder(version: string, than: string): boolean {
   return false;
 }
 
+const SAID_MAX = 3;
+
+/** What has become of workspaces since, a sentence each; empty: nothing, or more than somebody would listen to. */
+export function changedWords(
+  before: ReadonlyArray<IWorkspace>,
+  now: ReadonlyArray<IWorkspace>,
+  trans: TranslationBundle
+): string {
+  if (before === now) {
+    return '';
+  }
+  const state = (one: IWorkspace): string =>
+    trans.__('%1: %2.', one.name, stateName(one, trans));
+  const was = new Map(before.map(one => [one.id, one]));
+  const left = new Map(was);
+  const words: string[] = [];
+  for (const one of now) {
+    const then = was.get(one.id);
+    left.delete(one.id);
+    if (then?.state !== one.state || then.frozen !== one.frozen) {
+      words.push(state(one));
+    }
+  }
+  for (const one of left.values()) {
+    words.push(trans.__('%1 is not in the list any more.', one.name));
+  }
+  return words.length <= SAID_MAX ? words.join(' ') : '';
+}
+
 /** What is lost, and what stays: lines for the confirmation. */
 export function losses(
   workspace: IWorkspace,
@@ -113,10 +154,14 @@ export function losses(
   }
   if (verb === 'delete') {
     lines.push(
-      trans.__(
-        'Lost for good: its files, installed packages and variables (%1), and all snapshots of it.',
-        size(workspace.disk_bytes)
-      )
+      workspace.disk_bytes // none: not measured yet
+        ? trans.__(
+            'Lost for good: its files, installed packages and variables (%1), and all snapshots of it.',
+            size(workspace.disk_bytes)
+          )
+        : trans.__(
+            'Lost for good: its files, installed packages and variables, and all snapshots of it.'
+          )
     );
     return lines;
   }
@@ -158,7 +203,7 @@ export function reasonWords(reason: Reason, trans: TranslationBundle): string {
     case 'manual':
       return trans.__('taken by a person');
     case 'timer':
-      return trans.__('taken by itself');
+      return trans.__('taken automatically');
     case 'suspend':
       return trans.__('when its container ended');
     case 'archive':
@@ -217,10 +262,10 @@ export function takenWords(
   const kinds = Object.entries(said).map(([kind, count]) => `${count} ${kind}`);
   return [
     trans.__(
-      '%1 of %2: %3 files, %4, of it %5 new.',
+      '%1 of %2: %3, %4, %5 added to the store.',
       versionName(snapshot.version),
       workspace.name,
-      snapshot.files,
+      trans._n('one file', '%1 files', snapshot.files),
       size(snapshot.bytes_total),
       size(snapshot.bytes_new)
     ),

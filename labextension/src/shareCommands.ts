@@ -9,6 +9,7 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { usersIcon } from '@jupyterlab/ui-components';
 
 import { IWorkspace } from './api';
+import { AskingModel } from './asking';
 import {
   addWorkspaceCommand,
   CommandIDs,
@@ -18,12 +19,13 @@ import {
 import { SharingView } from './components/SharingView';
 import { leaveIcon } from './icons';
 import { JOIN_PAGE } from './invited';
+import { goOut } from './leaving';
 import { report, withProgress } from './notices';
 import { secretIn } from './people';
 import { PeopleApi } from './peopleApi';
 import { SharingModel } from './sharing';
 
-export function addShareCommands(context: IContext): void {
+export function addShareCommands(context: IContext, asking: AskingModel): void {
   const { app, model, trans } = context;
   const people = new PeopleApi(model.api.settings);
 
@@ -33,7 +35,7 @@ export function addShareCommands(context: IContext): void {
     icon: usersIcon,
     needs: 'read',
     possible: one => one.state !== 'deleted',
-    action: one => share(context, people, one)
+    action: one => share(context, people, asking, one)
   });
   addWorkspaceCommand(context, {
     id: CommandIDs.leave,
@@ -107,15 +109,19 @@ async function join(
 }
 
 async function leave(
-  { model, trans }: IContext,
+  context: IContext,
   people: PeopleApi,
   workspace: IWorkspace
 ): Promise<void> {
+  const { model, trans } = context;
+  const byLink = model.byLink(workspace);
   const result = await showDialog({
     title: trans.__('Leave %1?', workspace.name),
-    body: trans.__(
-      'You come back only when somebody shares it with you again.'
-    ),
+    body: byLink
+      ? trans.__(
+          'It goes from your list. Its link brings it back for as long as it is open to all.'
+        )
+      : trans.__('You come back only when somebody shares it with you again.'),
     buttons: [
       Dialog.cancelButton(),
       Dialog.warnButton({ label: trans.__('Leave') })
@@ -123,6 +129,9 @@ async function leave(
     defaultButton: 0
   });
   if (result.button.accept) {
+    if (byLink) {
+      await goOut(context, workspace);
+    }
     await people.take(workspace.id, 'user', model.me);
     await model.refresh();
   }
@@ -145,13 +154,14 @@ class SharingDialog extends Dialog<void> {
 async function share(
   { model, trans }: IContext,
   people: PeopleApi,
+  asking: AskingModel,
   workspace: IWorkspace
 ): Promise<void> {
   const labUrl = URLExt.join(model.api.settings.baseUrl, JOIN_PAGE);
   await new SharingDialog({
     title: trans.__('Share %1', workspace.name),
     body: new SharingView({
-      sharing: new SharingModel(model, people, workspace.id),
+      sharing: new SharingModel(model, people, asking, workspace.id),
       labUrl,
       trans
     }),

@@ -3,6 +3,7 @@ import { IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
 
 import { IWorkspace } from './api';
+import { AskingModel } from './asking';
 import { WorkspacesModel } from './model';
 import {
   AccessMode,
@@ -14,15 +15,17 @@ import {
   may,
   Permission
 } from './people';
-import { PeopleApi } from './peopleApi';
+import { IAccessRequest, PeopleApi } from './peopleApi';
 
 export class SharingModel implements IDisposable {
   constructor(
     private _model: WorkspacesModel,
     private _api: PeopleApi,
+    private _asking: AskingModel,
     readonly id: string
   ) {
     _model.peopleChanged.connect(this._look, this);
+    _asking.changed.connect(this._onAsking, this);
     void this.refresh();
   }
 
@@ -41,6 +44,11 @@ export class SharingModel implements IDisposable {
 
   get invitations(): ReadonlyArray<IInvitation> {
     return this._invitations;
+  }
+
+  /** Who asks for a role here; empty for who may give none. */
+  get requests(): ReadonlyArray<IAccessRequest> {
+    return this.may('share') ? this._asking.waitingFor(this.id) : [];
   }
 
   /** The one that was made last, with its secret, for as long as this is looked at. */
@@ -82,6 +90,14 @@ export class SharingModel implements IDisposable {
     return this._do(() => this._api.take(this.id, kind, subject));
   }
 
+  grant(request: IAccessRequest, role: GivenRole): Promise<boolean> {
+    return this._do(() => this._asking.grant(request, role));
+  }
+
+  refuse(request: IAccessRequest): Promise<boolean> {
+    return this._do(() => this._asking.refuse(request));
+  }
+
   setMode(mode: AccessMode): Promise<boolean> {
     return this._do(() => this._api.setMode(this.id, mode));
   }
@@ -114,6 +130,10 @@ export class SharingModel implements IDisposable {
       this._made = null;
       Signal.clearData(this);
     }
+  }
+
+  private _onAsking(): void {
+    this._changed.emit();
   }
 
   private _look(): void {

@@ -20,7 +20,7 @@ export interface ISnapshot {
   reason: Reason;
   files: number;
   bytes_total: number;
-  /** Content that no earlier version had. */
+  /** What was stored for it, beside what earlier versions had. */
   bytes_new: number;
   /** While it has any, no rule lets it go. */
   tags: string[];
@@ -67,4 +67,41 @@ export interface IDiff {
   omitted: number;
   packages: string[];
   variables: string[];
+}
+
+export interface IDiffLine {
+  sign: 'added' | 'removed' | 'same' | 'skipped';
+  text: string;
+  /** Of `skipped`: so many are the same and not shown. */
+  count: number;
+}
+
+export type CellType = 'code' | 'markdown' | 'raw';
+
+export interface ICellChange {
+  change: 'added' | 'removed' | 'changed' | 'moved';
+  type: CellType;
+  type_before: CellType;
+  /** Its number in the notebook, from 1; null: it was not there. */
+  before: number | null;
+  /** null: it is not there any more. */
+  after: number | null;
+  /** Past others that stayed, whatever else changed. */
+  moved: boolean;
+  /** Have changed. */
+  outputs: boolean;
+  /** Of its source. */
+  lines: IDiffLine[];
+}
+
+export interface IFileDiff {
+  kind: 'notebook' | 'text' | 'none';
+  /** Why there is nothing to be shown. */
+  why: '' | 'too_large' | 'too_slow' | 'no_text';
+  bytes_before: number;
+  bytes: number;
+  cells: ICellChange[];
+  lines: IDiffLine[];
+  /** Lines and cells that are too many. */
+  omitted: number;
 }

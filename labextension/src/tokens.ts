@@ -1,6 +1,7 @@
 /** What other plugins, of this package and of others, may ask for. */
 import { Token } from '@lumino/coreutils';
 
+import { AskingModel } from './asking';
 import { WorkspacesModel } from './model';
 import { PresenceModel } from './presence';
 
@@ -17,4 +18,9 @@ export const IWorkspaces = new Token<WorkspacesModel>(
 export const IPresence = new Token<PresenceModel>(
   'syla-jupyter:IPresence',
   'Who is where in the Syla workspaces of this server.'
+);
+
+export const IAsking = new Token<AskingModel>(
+  'syla-jupyter:IAsking',
+  'Who asks for a role in the Syla workspaces of this server.'
 );

@@ -1,5 +1,9 @@
 /** What a person can do with the versions of a workspace. */
-import { MainAreaWidget, Notification } from '@jupyterlab/apputils';
+import {
+  MainAreaWidget,
+  Notification,
+  WidgetTracker
+} from '@jupyterlab/apputils';
 import { copyIcon, downloadIcon, undoIcon } from '@jupyterlab/ui-components';
 import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
@@ -8,14 +12,17 @@ import { addWorkspaceCommand, CommandIDs, IContext } from './commands';
 import { VersionsView } from './components/VersionsView';
 import { askClone, askMessage, askRestore, tellRestored } from './dialogs';
 import { snapshotIcon, timelineIcon } from './icons';
-import { withProgress } from './notices';
-import { takenWords, versionName } from './rules';
+import { takenWords } from './rules';
 import { VersionsModel } from './versions';
+import { worked } from './working';
+
+type Tabs = WidgetTracker<MainAreaWidget<VersionsView>>;
 
 const NUMBER = { type: 'number', description: 'Of the version' };
 
 export function addVersionCommands(context: IContext): void {
   const { model, trans } = context;
+  const tabs = restoredTabs(context);
   const there = (one: IWorkspace): boolean =>
     one.state !== 'archived' && one.state !== 'deleted';
 
@@ -30,7 +37,7 @@ export function addVersionCommands(context: IContext): void {
     icon: timelineIcon,
     needs: 'read',
     possible: one => one.state !== 'deleted',
-    action: async one => show(context, one)
+    action: async one => show(context, tabs, one)
   });
   addWorkspaceCommand(context, {
     id: CommandIDs.take,
@@ -48,12 +55,11 @@ export function addVersionCommands(context: IContext): void {
           : await askMessage(one, trans);
       if (message !== null) {
         const work = model.api.take(one.id, message);
-        const taken = await withProgress(
-          work,
-          trans.__('Taking a snapshot of %1…', one.name)
-        );
-        Notification.success(takenWords(one, taken, trans));
-        told(context, one);
+        const taken = await worked(model, one, 'snapshot', work, trans);
+        if (taken) {
+          Notification.success(takenWords(one, taken, trans));
+          told(context, one);
+        }
       }
     }
   });
@@ -80,13 +86,13 @@ export function addVersionCommands(context: IContext): void {
       if (version === null || !paths) {
         return undefined;
       }
-      const restored = await withProgress(
-        model.api.restore(one.id, version, paths),
-        trans.__('Restoring %1 of %2…', versionName(version), one.name)
-      );
-      told(context, one);
-      model.note(restored.workspace);
-      await tellRestored(one, version, paths, restored, trans);
+      const work = model.api.restore(one.id, version, paths);
+      const restored = await worked(model, one, 'restore', work, trans);
+      if (restored) {
+        told(context, one);
+        model.note(restored.workspace);
+        await tellRestored(one, version, paths, restored, trans);
+      }
       return undefined;
     }
   });
@@ -110,10 +116,11 @@ export function addVersionCommands(context: IContext): void {
     possible: copied,
     properties: { version: NUMBER },
     action: async (one, args) => {
-      const file = await withProgress(
-        model.api.export(one.id, numberIn(args)),
-        trans.__('Exporting %1…', one.name)
-      );
+      const work = model.api.export(one.id, numberIn(args));
+      const file = await worked(model, one, 'export', work, trans);
+      if (!file) {
+        return;
+      }
       save(file, `${one.name}.syla`);
       Notification.info(
         trans.__(
@@ -133,24 +140,39 @@ function told({ model }: IContext, workspace: IWorkspace): void {
   }
 }
 
-function show({ app, model, trans }: IContext, workspace: IWorkspace): void {
-  const id = `syla-snapshots-${workspace.id}`;
-  for (const widget of app.shell.widgets('main')) {
-    if (widget.id === id) {
-      app.shell.activateById(id);
-      return;
-    }
+/** Those that were open before the page was loaded anew are open again. */
+function restoredTabs({ model, restorer }: IContext): Tabs {
+  const tabs: Tabs = new WidgetTracker({ namespace: 'syla-snapshots' });
+  void restorer?.restore(tabs, {
+    command: CommandIDs.versions,
+    args: ({ content }) => ({ workspace: content.workspaceId }),
+    name: ({ content }) => content.workspaceId,
+    when: model.known
+  });
+  return tabs;
+}
+
+function show(
+  { app, model, trans }: IContext,
+  tabs: Tabs,
+  workspace: IWorkspace
+): void {
+  const open = tabs.find(one => one.content.workspaceId === workspace.id);
+  if (open) {
+    app.shell.activateById(open.id);
+    return;
   }
   const versions = new VersionsModel(model, workspace.id);
   const content = new VersionsView({ versions, commands: app.commands, trans });
   content.disposed.connect(() => versions.dispose());
   const widget = new MainAreaWidget({ content });
-  widget.id = id;
+  widget.id = `syla-snapshots-${workspace.id}`;
   widget.title.label = trans.__('Snapshots: %1', workspace.name);
   widget.title.icon = timelineIcon;
   widget.title.closable = true;
   app.shell.add(widget, 'main');
-  app.shell.activateById(id);
+  void tabs.add(widget);
+  app.shell.activateById(widget.id);
 }
 
 function numberIn(args: ReadonlyPartialJSONObject): number | null {

@@ -9,7 +9,12 @@ import { ISignal, Signal } from '@lumino/signaling';
 
 import { IWorkspace } from './api';
 import { WorkspacesModel } from './model';
-import { IDiff, ISnapshot } from './snapshots';
+import { IDiff, IFileDiff, ISnapshot } from './snapshots';
+
+interface IInFile {
+  diff: IFileDiff | null;
+  error: unknown;
+}
 
 export class VersionsModel implements IDisposable {
   constructor(
@@ -54,6 +59,11 @@ export class VersionsModel implements IDisposable {
     return this._diffError;
   }
 
+  /** What changed in a file from one of the two to the other; as much as `look` has found out. */
+  inFile(path: string): IInFile {
+    return this._files.get(path) ?? { diff: null, error: null };
+  }
+
   get changed(): ISignal<this, void> {
     return this._changed;
   }
@@ -96,6 +106,32 @@ export class VersionsModel implements IDisposable {
     this._changed.emit();
   }
 
+  /** Find out what changed in a file; once, unless it went wrong. Rejects never. */
+  async look(path: string): Promise<void> {
+    const known = this._files.get(path);
+    if (this._chosen.length < 2 || (known && !known.error)) {
+      return;
+    }
+    const mine = this._comparing;
+    const [before, after] = this._chosen;
+    const found: IInFile = { diff: null, error: null };
+    this._files.set(path, found);
+    this._changed.emit();
+    try {
+      found.diff = await this.workspaces.api.fileDiff(
+        this.id,
+        before,
+        after,
+        path
+      );
+    } catch (reason) {
+      found.error = reason;
+    }
+    if (!this._disposed && mine === this._comparing) {
+      this._changed.emit();
+    }
+  }
+
   dispose(): void {
     if (this._disposed) {
       return;
@@ -115,6 +151,7 @@ export class VersionsModel implements IDisposable {
 
   private async _compare(): Promise<void> {
     const mine = ++this._comparing;
+    this._files.clear();
     this._diff = null;
     this._diffError = null;
     if (this._chosen.length < 2) {
@@ -158,6 +195,8 @@ export class VersionsModel implements IDisposable {
   private _chosen: number[] = [];
   private _diff: IDiff | null = null;
   private _diffError: unknown = null;
+  /** By path. */
+  private _files = new Map<string, IInFile>();
   private _reading = 0;
   private _comparing = 0;
   private _disposed = false;

@@ -1,1 +1,3 @@
 import './base.css';
+import './differences.css';
+import './asking.css';

@@ -55,9 +55,11 @@ test('who asks is told of once, and goes when he is answered', async () => {
   await vi.waitFor(() => expect(heard).toEqual(['ben']));
   await asking.refresh();
   expect(heard).toEqual(['ben']);
+  expect(asking.waitingFor('a')).toHaveLength(1);
+  expect(asking.waitingFor('b')).toEqual([]);
   requests.pop();
-  await asking.refresh();
-  expect(asking.waiting).toEqual([]);
+  told.emit({ event: 'access', what: 'answered', called: 'x' });
+  await vi.waitFor(() => expect(asking.waiting).toEqual([]));
 });
 
 test('the answer reaches who asked, and nobody who has not', async () => {

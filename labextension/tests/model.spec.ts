@@ -48,7 +48,8 @@ class Server {
     },
     shared: async () => [],
     used: async () => this.using,
-    version: async () => this.serverVersion
+    version: async () => this.serverVersion,
+    operations: async () => []
   } as unknown as Api;
 
   emit(event: object): void {

@@ -3,6 +3,7 @@ import { Signal } from '@lumino/signaling';
 import { expect, test, vi } from 'vitest';
 
 import { Api, ISharedWorkspace, IWorkspaceEvent } from '../src/api';
+import { AskingModel } from '../src/asking';
 import { IEventStream } from '../src/events';
 import { WorkspacesModel } from '../src/model';
 import {
@@ -14,7 +15,7 @@ import {
   Role,
   secretIn
 } from '../src/people';
-import { PeopleApi } from '../src/peopleApi';
+import { IAccessRequest, PeopleApi } from '../src/peopleApi';
 import { ApiError } from '../src/request';
 import { bannerWords, isRefused, rightsOf } from '../src/rights';
 import { SharingModel } from '../src/sharing';
@@ -158,6 +159,10 @@ test('those of others are listed with their role, which a change of people chang
   await vi.waitFor(() =>
     expect(told).toEqual([['alpha owner', 'beta editor']])
   );
+  expect(model.byLink(shared[0])).toBe(false);
+  shared[0] = { ...shared[0], via: 'link' };
+  emit({ event: 'people', id: 'e-0' });
+  await vi.waitFor(() => expect(model.byLink(shared[0])).toBe(true));
   shared.pop();
   emit({ event: 'people', id: 'e-1' });
   await vi.waitFor(() => expect(roles()).toEqual(['alpha owner']));
@@ -180,6 +185,10 @@ test('what an admin of the server hears of strangers is not listed', async () =>
   model.dispose();
 });
 
+function ask(user: string, workspace: string): IAccessRequest {
+  return { workspace, user, role: 'viewer', asked_at: '2026-11-22T10:00:00Z' };
+}
+
 test('sharing looks after each deed, and keeps what was refused to be read', async () => {
   const { model } = server();
   const members: IMembers = {
@@ -201,13 +210,42 @@ test('sharing looks after each deed, and keeps what was refused to be read', asy
     invite: async () => ({ id: 'i', secret: 's', role: 'viewer' }),
     uninvite: async () => undefined
   } as unknown as PeopleApi;
-  const sharing = new SharingModel(model, api, 'a');
+  const waiting = [ask('ben', 'a'), ask('carla', 'b')];
+  const asking = {
+    changed: new Signal<object, void>({}),
+    waitingFor: (id: string) => waiting.filter(one => one.workspace === id),
+    grant: async (one: IAccessRequest, role: string) => {
+      done.push(`grant ${one.user} ${role}`);
+      waiting.shift();
+    },
+    refuse: async (one: IAccessRequest) => done.push(`refuse ${one.user}`)
+  };
+  const sharing = new SharingModel(
+    model,
+    api,
+    asking as unknown as AskingModel,
+    'a'
+  );
+  expect(sharing.requests).toEqual([]); // her role is not known yet
   await vi.waitFor(() => expect(sharing.members).not.toBeNull());
   expect(await sharing.give('user', 'nobody', 'viewer')).toBe(false);
   expect(sharing.error).toMatchObject({ code: 'unknown_user' });
   expect(await sharing.give('team', 'lab', 'runner')).toBe(true);
   expect(sharing.error).toBeNull();
   expect(done).toEqual(['team lab runner']);
+  const [ben] = sharing.requests;
+  let changes = 0;
+  sharing.changed.connect(() => (changes += 1));
+  asking.changed.emit();
+  expect([changes, ben.user]).toEqual([1, 'ben']);
+  members.role = 'editor';
+  await sharing.refresh();
+  expect(sharing.requests).toEqual([]);
+  members.role = 'admin';
+  expect(await sharing.refuse(ben)).toBe(true);
+  expect(await sharing.grant(ben, 'editor')).toBe(true);
+  expect(sharing.requests).toEqual([]);
+  expect(done.slice(1)).toEqual(['refuse ben', 'grant ben editor']);
   await sharing.invite('viewer', 3, 60);
   expect(sharing.made?.secret).toBe('s');
   await sharing.uninvite('i');

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import * as Y from 'yjs';
 
-import { IPresent } from '../src/api';
+import { IParticipant } from '../src/api';
 import { cursorOf } from '../src/cursors';
 import { gather, initials } from '../src/presence';
 
-function row(over: Partial<IPresent>): IPresent {
+function row(over: Partial<IParticipant>): IParticipant {
   return {
     workspace_id: 'w',
     user: 'ann',
@@ -14,6 +14,9 @@ function row(over: Partial<IPresent>): IPresent {
     color: null,
     path: 'workspaces/w/a.txt',
     front: false,
+    cursors: [],
+    joined_at: '',
+    last_activity_at: '',
     idle_seconds: 0,
     ...over
   };

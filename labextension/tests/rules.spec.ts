@@ -1,12 +1,14 @@
 import { nullTranslator } from '@jupyterlab/translation/lib/base';
 import { expect, test } from 'vitest';
 
-import { inSight } from '../src/components/VirtualList';
+import { inSight, nextOf } from '../src/components/VirtualList';
 import { IWorkspace } from '../src/api';
 import { brief, deadline, duration, moment, size } from '../src/format';
 import { Reason } from '../src/snapshots';
 import {
   byName,
+  changedWords,
+  concerns,
   extension,
   freeName,
   isOlder,
@@ -25,6 +27,22 @@ const trans = nullTranslator.load('test');
 const root = sample({ id: 'd', name: 'default', path: '', is_default: true });
 const alpha = sample();
 const beta = sample({ id: 'b', name: 'beta', path: 'workspaces/alphabet' });
+
+test('a folder is read again when something beneath it has changed', () => {
+  const made = (...paths: string[]): { count: number; paths: string[] } => ({
+    count: paths.length,
+    paths
+  });
+  const file = made('workspaces/alpha/deep/x.csv');
+  for (const folder of ['', 'workspaces/alpha', 'workspaces/alpha/deep']) {
+    expect(concerns(folder, file)).toBe(true);
+  }
+  for (const folder of ['workspaces/alphabet', 'workspaces/alpha/other']) {
+    expect(concerns(folder, file)).toBe(false);
+  }
+  expect(concerns('workspaces/alpha', made('workspaces/alpha'))).toBe(true);
+  expect(concerns('elsewhere', { ...file, count: 2 })).toBe(true); // which is not told
+});
 
 test('a path belongs to the workspace at or above it, else to the default one', () => {
   const all = [root, alpha, beta];
@@ -138,7 +156,12 @@ test('what a snapshot says when it was taken', () => {
   const all = { snapshot: snapshot(7), consistent: true, said: {} };
   const words = (over: object): string =>
     takenWords(alpha, { ...all, ...over }, trans);
-  expect(words({})).toBe('v7 of alpha: 3 files, 1 MiB, of it 0 B new.');
+  expect(words({})).toBe(
+    'v7 of alpha: 3 files, 1 MiB, 0 B added to the store.'
+  );
+  expect(words({ snapshot: snapshot(7, { files: 1 }) })).toContain(
+    ': one file,'
+  );
   expect(words({ snapshot: null })).toContain('Nothing has changed');
   expect(words({ consistent: false })).toContain('changed while');
   expect(words({ said: { torn: 2, socket: 1 } })).toContain('2 torn, 1 socket');
@@ -182,8 +205,31 @@ test('paths are lines, each once; a space in one is of it', () => {
 });
 
 test('a reason that is not known is shown as it is', () => {
-  expect(reasonWords('timer', trans)).toBe('taken by itself');
+  expect(reasonWords('timer', trans)).toBe('taken automatically');
   expect(reasonWords('new' as Reason, trans)).toBe('new');
+});
+
+test('keys go from row to row, and stay in the list', () => {
+  expect(nextOf('ArrowDown', 1, 9)).toBe(2);
+  expect(nextOf('ArrowDown', 8, 9)).toBeNull();
+  expect(nextOf('ArrowUp', 0, 9)).toBeNull();
+  expect(nextOf('Home', 7, 9)).toBe(0);
+  expect(nextOf('End', 0, 9)).toBe(8);
+  expect(nextOf('x', 0, 9)).toBeNull();
+});
+
+test('what has become of workspaces is said, if it is not too much', () => {
+  const words = (now: IWorkspace[]): string =>
+    changedWords([root, alpha], now, trans);
+  expect(words([root, alpha])).toBe('');
+  expect(words([root, sample({ disk_bytes: 9, version: 2 })])).toBe('');
+  expect(words([root, sample({ state: 'suspended', frozen: true })])).toBe(
+    'alpha: suspended.'
+  );
+  expect(words([root, alpha, beta])).toBe('beta: active.');
+  expect(words([root])).toBe('alpha is not in the list any more.');
+  const many = [1, 2, 3, 4].map(one => sample({ id: `${one}` }));
+  expect(words([root, alpha, ...many])).toBe('');
 });
 
 test('a time that is none is shown as it is', () => {

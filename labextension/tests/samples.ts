@@ -14,7 +14,12 @@ export function sample(over: Partial<IWorkspace> = {}): IWorkspace {
     allowed: ['suspend', 'stop', 'archive', 'delete'],
     next: { action: 'none', at: null, reason: '' },
     template: 'python',
-    limits: { cpus: 2, memory_bytes: 2 ** 32, disk_bytes: 20 * 2 ** 30 },
+    limits: {
+      cpus: 2,
+      memory_bytes: 2 ** 32,
+      disk_bytes: 20 * 2 ** 30,
+      pids: 512
+    },
     policy: { retention_seconds: 30 * 86400 },
     path: 'workspaces/alpha',
     is_default: false,

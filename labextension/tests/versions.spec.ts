@@ -24,6 +24,7 @@ class Server {
   rows: ISnapshot[] = [snapshot(1), snapshot(2), snapshot(3)];
   reads = 0;
   asked: [number, number][] = [];
+  looks: string[] = [];
   failure: Error | null = null;
   /** What an answer waits for. */
   gate: Promise<void> = Promise.resolve();
@@ -39,6 +40,10 @@ class Server {
           diff: (_: string, a: number, b: number) =>
             this.answer({ ...NOTHING, omitted: b - a }, () =>
               this.asked.push([a, b])
+            ),
+          fileDiff: (_: string, a: number, b: number, path: string) =>
+            this.answer({ kind: 'text', bytes: b - a }, () =>
+              this.looks.push(path)
             )
         },
         saved: this.saved,
@@ -166,6 +171,28 @@ test('a refused comparison is said, and forgotten with the next', async () => {
   versions.toggle(3);
   expect(versions.diffError).toBeNull();
   await vi.waitFor(() => expect(versions.diff).not.toBeNull());
+});
+
+test('a file is looked into once for each two, and again after a refusal', async () => {
+  const server = new Server();
+  const versions = await loaded(server);
+  await versions.look('files/a');
+  expect(server.looks).toEqual([]); // between nothing
+  versions.toggle(1);
+  versions.toggle(3);
+  const looked = versions.look('files/a');
+  expect(versions.inFile('files/a')).toEqual({ diff: null, error: null });
+  await Promise.all([looked, versions.look('files/a')]);
+  expect(versions.inFile('files/a').diff?.bytes).toBe(2);
+  server.failure = new ApiError('bad_path', 'there is none');
+  await versions.look('files/b');
+  expect(versions.inFile('files/b').error).toBe(server.failure);
+  server.failure = null;
+  await versions.look('files/b');
+  expect(versions.inFile('files/b').error).toBeNull();
+  expect(server.looks).toEqual(['files/a', 'files/b', 'files/b']);
+  versions.toggle(2);
+  expect(versions.inFile('files/a').diff).toBeNull();
 });
 
 test('what is gone is not chosen any more', async () => {

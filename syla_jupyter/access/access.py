@@ -11,6 +11,7 @@ from .guard import Guard
 from .identities import Identities
 from .service import People
 from .sharing import Sharing
+from .visits import Visits
 
 
 @dataclass(frozen=True)
@@ -24,3 +25,4 @@ class Access:
     people: People
     sharing: Sharing
     asking: Asking
+    visits: Visits

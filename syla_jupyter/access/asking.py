@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from ..metadata.people_base import PeopleStore
 from ..model.clock import Clock
 from ..model.errors import TooMany, UnknownUser, UnknownWorkspace
+from ..model.happening import Happening
 from ..model.people import AccessRequest, Permission, Role, check_given_role
 from .attempts import FAILURES, Attempts
 from .audit import Audit
@@ -37,8 +38,8 @@ class Asked:
     """A request was made, or refused."""
 
     request: AccessRequest
-    owner: str
-    """Of the workspace."""
+    actor: str
+    """Who did."""
 
 
 def why_not(request: AccessRequest, earlier: Sequence[AccessRequest], now: float) -> str:
@@ -63,12 +64,27 @@ def waits(request: AccessRequest, now: float) -> bool:
 
 
 class Asking:
-    """Workspaces are named by id. `listeners` are told what was asked and refused here, and raise nothing."""
+    """Workspaces are named by id.
 
-    def __init__(self, *, people: PeopleStore, guard: Guard, audit: Audit, clock: Clock) -> None:
+    Parameters
+    ----------
+    word : the line that is written down with what is kept, in its transaction.
+    news : called when something was; raises nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        people: PeopleStore,
+        guard: Guard,
+        audit: Audit,
+        clock: Clock,
+        word: Callable[[Asked], Happening | None] = lambda asked: None,
+        news: Callable[[], None] = lambda: None,
+    ) -> None:
         self._people, self._guard, self._audit, self._clock = people, guard, audit, clock
+        self._word, self._news = word, news
         self._attempts = Attempts(clock)
-        self.listeners: list[Callable[[Asked], None]] = []
 
     def ask(self, caller: Caller, workspace: str | None, role: Role, called: str) -> None:
         """`workspace` None: there is none of that name. `TooMany`; nothing else tells one case from another."""
@@ -78,29 +94,29 @@ class Asking:
             raise TooMany(f"{FAILURES} requests a minute are enough", f"Ask again in {seconds:.0f} s")
         self._attempts.failed(name)
         request = AccessRequest(workspace or "", name, role, called[:200], self._clock.now())
-        why, owner = self._look(caller, request)
+        why = self._why_not(caller, request)
         if not why:
             try:
-                self._people.put_request(request)
+                self._people.put_request(request, tell=lambda _: self._word(Asked(request, name)))
             except (UnknownUser, UnknownWorkspace) as exc:  # who has no account has no grants; gone meanwhile
                 why = exc.message
         result: Result = "refused" if why else "done"
         reason = why or f"asks for {role}"
         self._audit.write(Entry(name, Action.ASK, workspace or request.called, result, reason, caller.origin))
         if not why:
-            self._tell(Asked(request, owner))
+            self._news()
 
-    def _look(self, caller: Caller, request: AccessRequest) -> tuple[str, str]:
-        """(why it is not kept, owner of the workspace)."""
+    def _why_not(self, caller: Caller, request: AccessRequest) -> str:
+        """Why it is not kept; empty: it is."""
         earlier = self._people.requests()
         try:
             access = self._guard.access(request.workspace)
         except UnknownWorkspace:
-            return "there is no such workspace", ""
+            return "there is no such workspace"
         held, _ = permissions_of(caller.principal, access)
         if held >= ROLES[request.role]:
-            return "has that role", access.owner
-        return why_not(request, earlier, self._clock.now()), access.owner
+            return "has that role"
+        return why_not(request, earlier, self._clock.now())
 
     def waiting(self, caller: Caller) -> Sequence[AccessRequest]:
         """For an answer of the caller's, oldest first."""
@@ -114,16 +130,12 @@ class Asking:
         """It is remembered for a while. False: nothing of his waits."""
         self._guard.require(caller.principal, Permission.SHARE, workspace, caller.origin)
         now = self._clock.now()
-        for one in self._people.requests():
-            if (one.workspace, one.user) == (workspace, user) and waits(one, now):
-                refused = dataclasses.replace(one, refused_at=now)
-                self._people.put_request(refused)
-                actor, reason = caller.principal.name, f"user {user}"
-                self._audit.write(Entry(actor, Action.TURN_AWAY, workspace, reason=reason, origin=caller.origin))
-                self._tell(Asked(refused, self._guard.access(workspace).owner))
-                return True
-        return False
-
-    def _tell(self, asked: Asked) -> None:
-        for listener in self.listeners:
-            listener(asked)
+        mine = [one for one in self._people.requests() if (one.workspace, one.user) == (workspace, user)]
+        if not mine or not waits(mine[0], now):
+            return False
+        asked = Asked(dataclasses.replace(mine[0], refused_at=now), caller.principal.name)
+        self._people.put_request(asked.request, tell=lambda _: self._word(asked))
+        reason = f"user {user}"
+        self._audit.write(Entry(asked.actor, Action.TURN_AWAY, workspace, reason=reason, origin=caller.origin))
+        self._news()
+        return True

@@ -8,11 +8,12 @@ is closed to its members until it is opened again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..model.people import Access, AccessMode, Permission, Principal, Role
 from .roles import ROLES
 
+BY_LINK = "open by link"
 NOBODY: frozenset[Permission] = frozenset()
 
 
@@ -21,11 +22,14 @@ class Decision:
     allowed: bool
     reason: str
     """For the log; who is refused is not told."""
+    by_link: bool = False
+    """Allowed to every user, and to this one as no more than that."""
 
 
 def decide(principal: Principal, permission: Permission, access: Access) -> Decision:
     held, why = permissions_of(principal, access)
-    return Decision(permission in held, f"{why}: {'has' if permission in held else 'has no'} {permission}")
+    allowed = permission in held
+    return Decision(allowed, f"{why}: {'has' if allowed else 'has no'} {permission}", allowed and why == BY_LINK)
 
 
 def decide_host(principal: Principal) -> Decision:
@@ -51,7 +55,7 @@ def permissions_of(principal: Principal, access: Access) -> tuple[frozenset[Perm
         held = NOBODY.union(*(ROLES[access.teams[team]] for team in teams))
         return held, f"teams {', '.join(f'{team} ({access.teams[team]})' for team in teams)}"
     if access.mode is AccessMode.LINK:
-        return ROLES[Role.VIEWER], "open by link"
+        return ROLES[Role.VIEWER], BY_LINK
     return NOBODY, "no grant"
 
 
@@ -59,3 +63,9 @@ def role_of(principal: Principal, access: Access) -> Role | None:
     """The name for what he has; of several teams the strongest. None: nothing."""
     held, _ = permissions_of(principal, access)
     return next((role for role, permissions in ROLES.items() if permissions <= held), None)
+
+
+def comes_by_link(principal: Principal, access: Access) -> bool:
+    """He may read as every user may, and has no more than that; what he may as an admin of the server aside."""
+    _, why = permissions_of(replace(principal, admin=False), access)
+    return why == BY_LINK

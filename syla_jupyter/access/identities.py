@@ -43,15 +43,15 @@ class Identities:
                 self._digests[digest] = id  # only of tokens that there are: nobody fills this by guessing
         return self.by_id(id)
 
-    def by_id(self, id: str) -> Token | None:
-        """Of one that was proved before, as a cookie remembers it."""
-        self._refresh()
+    def by_id(self, id: str, version: int | None = None) -> Token | None:
+        """Of one that was proved before, as a cookie remembers it. `version`: of the store, where it was just read."""
+        self._refresh(version)
         found = self._tokens.get(id)
         return found if found is not None and found.in_force(self._clock.now()) else None
 
-    def _refresh(self) -> None:
-        version = self._people.version()
-        if version == self._version:
+    def _refresh(self, version: int | None = None) -> None:
+        version = self._people.version() if version is None else version
+        if version <= self._version:
             return
         tokens = {token.id: token for token in self._people.tokens()}
         users = bool(self._people.users())

@@ -10,10 +10,13 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from ..metadata.happenings_base import Tell
 from ..metadata.people_base import PeopleStore
 from ..model.clock import Clock
 from ..model.errors import BadInput, Forbidden, UnknownWorkspace
+from ..model.happening import Happening
 from ..model.people import Access, AccessMode, Grant, Invitation, Permission, Role, SubjectKind, check_given_role
 from . import secret
 from .audit import Audit
@@ -49,8 +52,6 @@ class PeopleChange:
     """What has happened to who may use a workspace."""
 
     workspace: str
-    owner: str
-    """Of the workspace, now."""
     action: Action
     actor: str
     subject: str = ""
@@ -60,19 +61,35 @@ class PeopleChange:
 
 
 class Sharing:
-    """Workspaces are named by id. `listeners` are told what was done here, in this process, and raise nothing."""
+    """Workspaces are named by id.
 
-    def __init__(self, *, people: PeopleStore, guard: Guard, audit: Audit, clock: Clock) -> None:
+    Parameters
+    ----------
+    word : the line that is written down with a change, in its transaction.
+    news : called when something was changed here, in this process; raises nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        people: PeopleStore,
+        guard: Guard,
+        audit: Audit,
+        clock: Clock,
+        word: Callable[[PeopleChange], Happening | None] = lambda change: None,
+        news: Callable[[], None] = lambda: None,
+    ) -> None:
         self._people, self._guard, self._audit, self._clock = people, guard, audit, clock
-        self.listeners: list[Callable[[PeopleChange], None]] = []
+        self._word, self._news = word, news
 
     def members(self, caller: Caller, workspace: str) -> Members:
         self._require(caller, Permission.READ, workspace)
         return Members(self._people.access(workspace), self._people.grants(workspace))
 
     def shared_with(self, caller: Caller, after: str = "") -> Iterator[tuple[Access, Role]]:
-        """Workspaces of others that the caller is a member of by a grant that does not rest, his own or a team's, and
-        his role there; in order of id, those after that one. One that is deleted meanwhile is left out."""
+        """Workspaces of others that the caller is a member of by a grant that does not rest, his own or a team's, or
+        that he has come to by a link (`visits`), and his role there; in order of id, those after that one. One that is
+        deleted meanwhile is left out."""
         plain = dataclasses.replace(caller.principal, admin=False)  # an admin may do all with all
         for id in self._people.shared_with(plain.name, plain.teams):
             with contextlib.suppress(UnknownWorkspace):
@@ -94,33 +111,36 @@ class Sharing:
         if len(access.users) + len(access.teams) >= GRANTS_MAX:
             raise BadInput("user", f"the workspace has {GRANTS_MAX} members", "Share it with a team")
         grant = Grant(workspace, kind, subject, role, caller.principal.name, self._clock.now())
-        self._people.grant(grant)
+        self._people.grant(grant, tell=self._tell(caller, Action.SHARE, workspace, subject, role))
         self._note(caller, Action.SHARE, workspace, f"{kind} {subject} is {role}")
         self._open(caller, access)
-        self._tell(caller, Action.SHARE, workspace, subject, role)
+        self._news()
         return grant
 
     def unshare(self, caller: Caller, workspace: str, kind: SubjectKind, subject: str) -> bool:
         """False: there was nothing to take."""
         self._require_giving(caller, workspace, None, self._held(workspace, kind, subject))
-        taken = self._people.withdraw(workspace, kind, subject)
+        tell = self._tell(caller, Action.UNSHARE, workspace, subject)
+        taken = self._people.withdraw(workspace, kind, subject, tell=lambda taken: tell(taken) if taken else None)
         if taken:
             self._note(caller, Action.UNSHARE, workspace, f"{kind} {subject}")
-            self._tell(caller, Action.UNSHARE, workspace, subject)
+            self._news()
         return taken
 
     def set_mode(self, caller: Caller, workspace: str, mode: AccessMode) -> None:
         self._require(caller, Permission.ADMIN, workspace)
-        self._people.set_mode(workspace, mode)
+        self._people.set_mode(workspace, mode, tell=self._tell(caller, Action.MODE, workspace))
         self._note(caller, Action.MODE, workspace, str(mode))
-        self._tell(caller, Action.MODE, workspace)
+        self._news()
 
     def leave(self, caller: Caller, workspace: str) -> bool:
         """False: there was no grant by name; one that a team has stays the team's."""
-        left = self._people.withdraw(workspace, SubjectKind.USER, caller.principal.name)
+        name = caller.principal.name
+        tell = self._tell(caller, Action.LEAVE, workspace, name)
+        left = self._people.withdraw(workspace, SubjectKind.USER, name, tell=lambda left: tell(left) if left else None)
         if left:
             self._note(caller, Action.LEAVE, workspace)
-            self._tell(caller, Action.LEAVE, workspace, caller.principal.name)
+            self._news()
         return left
 
     def transfer(self, caller: Caller, workspace: str, to: str) -> None:
@@ -129,9 +149,10 @@ class Sharing:
         if caller.principal.name != access.owner and not caller.principal.admin:
             self._require(caller, Permission.READ, workspace)  # unknown to who may not see it
             self._refuse(caller, workspace, "only its owner transfers it")
-        self._people.transfer(workspace, to, Role.ADMIN, self._clock.now())
+        tell = self._tell(caller, Action.TRANSFER, workspace, to, Role.OWNER)
+        self._people.transfer(workspace, to, Role.ADMIN, self._clock.now(), tell=tell)
         self._note(caller, Action.TRANSFER, workspace, f"from {access.owner} to {to}")
-        self._tell(caller, Action.TRANSFER, workspace, to, Role.OWNER)
+        self._news()
 
     # -- invitations -------------------------------------------------------------------------------------------
 
@@ -166,9 +187,14 @@ class Sharing:
 
     def join(self, caller: Caller, text: str) -> Grant:
         """Become a member by the secret of an invitation. `UnknownInvitation`, whatever is wrong with it."""
-        grant = self._people.accept(secret.digest(text), caller.principal.name, self._clock.now())
+        name = caller.principal.name
+
+        def tell(grant: Grant) -> Happening | None:
+            return self._word(PeopleChange(grant.workspace, Action.JOIN, name, name, grant.role))
+
+        grant = self._people.accept(secret.digest(text), name, self._clock.now(), tell=tell)
         self._note(caller, Action.JOIN, grant.workspace, f"is {grant.role}")
-        self._tell(caller, Action.JOIN, grant.workspace, caller.principal.name, grant.role)
+        self._news()
         return grant
 
     def _open(self, caller: Caller, access: Access) -> None:
@@ -205,8 +231,6 @@ class Sharing:
 
     def _tell(
         self, caller: Caller, action: Action, workspace: str, subject: str = "", role: Role | None = None
-    ) -> None:
-        with contextlib.suppress(UnknownWorkspace):  # deleted meanwhile
-            owner = self._guard.access(workspace).owner
-            for listener in self.listeners:
-                listener(PeopleChange(workspace, owner, action, caller.principal.name, subject, role))
+    ) -> Tell[Any]:
+        change = PeopleChange(workspace, action, caller.principal.name, subject, role)
+        return lambda _: self._word(change)

@@ -5,13 +5,14 @@ replies to cells and questions of `input()` whose asker has gone wait for him (`
 control channel:
 
     syla_replay_request  {"after": signature or null, "live": bool, "limit_bytes": int, "replied": signature or null}
-    syla_replay_reply    {"status": "ok", "end": bool, "missing_lines": int or null, "busy": bool}, one buffer: the
-                         messages, packed one behind the other (`journal.packed`)
+    syla_replay_reply    {"status": "ok", "end": bool, "missing_lines": int or null, "busy": bool, "question": {}},
+                         one buffer: the messages, packed one behind the other (`journal.packed`)
 
 `after` and `replied` are the first 32 characters of the signatures of the last output and the last `execute_reply` it
 knows to have arrived, null when none did. `replied` is in one request only, and in none of a server that cannot know.
-It gets the messages alone, on its own connection, as fast as it asks: published again they would reach other listeners
-twice, and be dropped where they came faster than somebody reads.
+`question` is what `input()` waits for now (`replies.Questions`). It gets the messages alone, on its own connection, as
+fast as it asks: published again they would reach other listeners twice, and be dropped where they came faster than
+somebody reads.
 
 Whether somebody listens is told by the socket's monitor, the same for all versions of ipykernel. Where one lacks what
 is used here, the kernel goes on without.
@@ -31,8 +32,8 @@ DIRECTORIES = ("/tmp",)
 class Offline:
     """The journal and the waiting replies of one kernel. Nothing is kept before `arm`: it had another key."""
 
-    def __init__(self, app: Any, journal: Any, replies: Any) -> None:
-        self._journal, self._replies = journal, replies
+    def __init__(self, app: Any, journal: Any, replies: Any, questions: Any) -> None:
+        self._journal, self._replies, self._questions = journal, replies, questions
         self._thread, self._session = app.iopub_thread, app.session
         self._pid = os.getpid()
         self._armed = False
@@ -88,7 +89,7 @@ class Offline:
             self._replies.ask_again(_signature(content["replied"]))
         limit_bytes = max(0, min(int(content.get("limit_bytes", PAGE_BYTES)), PAGE_BYTES))
         found, bodies = self._journal.page(_signature(content.get("after")), content.get("live") is True, limit_bytes)
-        found["status"] = "ok"
+        found.update(status="ok", question=self._questions.asked)
         self._session.send(stream, "syla_replay_reply", found, request, ident, buffers=[b"".join(bodies)])
 
 
@@ -102,7 +103,8 @@ def install(app: Any, load: Callable[[str], Any]) -> Callable[[], None]:
         directories = (os.path.expanduser("~"), *DIRECTORIES)
         journal = load("journal").Journal(load("spool").Spool(directories))
         replies = load("replies")
-        arm = Offline(app, journal, replies.Replies(app.shell_socket)).arm
+        questions = replies.Questions(app.kernel)
+        arm = Offline(app, journal, replies.Replies(app.shell_socket), questions).arm
         replies.ask_when_he_is_there(app.stdin_socket)
         return arm
     except (AttributeError, TypeError, zmq.ZMQError):

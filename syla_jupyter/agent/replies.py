@@ -7,7 +7,8 @@ were sent are remembered too: of those on their way when the server was killed, 
 Only `execute_reply` is kept, and only so much: nobody waits for a completion he asked for an hour ago. The socket's own
 thread sends and receives; `suspect` and `ask_again` come from other threads.
 
-A question (`input()`) waits in its own thread, which has nothing else to do before it is answered.
+A question (`input()`) waits in its own thread, which has nothing else to do before it is answered. That it was sent
+does not mean that a server which was killed has got it; what is asked now is told to the next one (`Questions`).
 """
 
 from __future__ import annotations
@@ -97,6 +98,24 @@ class Replies:
 
 def _signature(reply: List[bytes]) -> bytes:
     return reply[reply.index(DELIMITER) + 1][:SIGNATURE_BYTES]
+
+
+class Questions:
+    """What `input()` waits for, told from any thread."""
+
+    def __init__(self, kernel: Any) -> None:
+        """Call before the `kernel` runs anything."""
+        self.asked: Dict[str, Any] = {}
+        """Empty, or the id of the request whose code asks, the prompt, and whether it is for a password."""
+        self._ask = kernel._input_request
+        kernel._input_request = self.ask
+
+    def ask(self, prompt: Any, ident: Any, parent: Any, password: bool = False) -> Any:
+        self.asked = {"id": parent.get("header", {}).get("msg_id"), "prompt": str(prompt), "password": bool(password)}
+        try:
+            return self._ask(prompt, ident, parent, password=password)
+        finally:
+            self.asked = {}
 
 
 def ask_when_he_is_there(socket: Any) -> None:

@@ -1,6 +1,7 @@
 """A long verb on a terminal: a bar on standard error, and Ctrl-C that takes the verb back instead of breaking it off.
 
-The first Ctrl-C asks the verb to stop where nothing is half done; a second one does not wait for that.
+The first Ctrl-C asks the verb to stop where nothing is half done; a second one does not wait for that. One that comes
+when it cannot be taken back any more is told so, and the verb goes on to its end.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..model.errors import Cancelled
 from ..workspaces.policies import readable_duration
 from ..workspaces.vault import Watch
 from .words import printable, size
@@ -27,15 +29,20 @@ WIDTH = 24  # characters of the bar
 @contextlib.contextmanager
 def watched(what: str, *, quiet: bool = False) -> Iterator[Watch]:
     """`what` is being done: `Saving`; `quiet`: nothing is shown but what a person has to know."""
-    stop = threading.Event()
+    stop, late, goes_through = threading.Event(), threading.Event(), threading.Event()
     shows = not quiet and sys.stderr.isatty()
 
     def interrupted(*_: Any) -> None:
-        if stop.is_set():
+        if stop.is_set() or late.is_set():
             raise KeyboardInterrupt
-        stop.set()
+        (late if goes_through.is_set() else stop).set()
         if shows:
-            click.echo("\nTaking it back …", err=True)
+            click.echo("\nToo late to take it back: finishing …" if late.is_set() else "\nTaking it back …", err=True)
+
+    def decided() -> None:
+        goes_through.set()  # first: an interrupt in between is one or the other
+        if stop.is_set():
+            raise Cancelled("Cancelled")
 
     def show(progress: Progress) -> None:
         if not stop.is_set():
@@ -48,7 +55,7 @@ def watched(what: str, *, quiet: bool = False) -> Iterator[Watch]:
     own = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, interrupted) if own else None
     try:
-        yield Watch(show if shows else None, stop.is_set, note)
+        yield Watch(show if shows else None, stop.is_set, decided, note)
     finally:
         if own:
             signal.signal(signal.SIGINT, before)

@@ -6,10 +6,9 @@ record that it was made of. What only that machine can do is not here, and its n
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,17 @@ import click
 
 from ..metadata.base import PAGE_MAX, SORTS, Page
 from ..model.clock import SystemClock
-from ..model.errors import BadInput, NoServer, NotConfirmed
+from ..model.errors import BadInput, NotConfirmed
 from ..model.policy import DEFAULT_POLICIES, Policy
 from ..model.record import State, WorkspaceRecord
 from ..model.workspace import DEFAULT_LIMITS, Limits, Network, WorkspaceType
-from ..rest_client import ANSWER_SECONDS, Server, ask, quoted
 from ..workspaces.policies import due_action
 from . import shown
 from .described import Described, described_options
+from .remote_asking import LONG_SECONDS, asked, rows_of, understood
+from .remote_progress import watched
 from .words import parse_seconds, printable
 
-SAME_VERSION = "Install the server's version of syla-jupyter here"
-LONG_SECONDS = 3600.0
-"""Of what moves data: saving, restoring."""
 LIMIT_OPTIONS = {"cpus": "cpus", "memory": "memory_bytes", "disk": "disk_bytes", "pids": "pids"}
 POLICY_OPTIONS = {
     "ttl": "ttl_seconds", "idle": "idle_seconds", "archive_after": "archive_seconds", "retention": "retention_seconds",
@@ -40,37 +37,12 @@ POLICY_OPTIONS = {
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def server() -> Server:
-    return Server(os.environ["SYLA_SERVER"], os.environ.get("SYLA_TOKEN", ""), local=False)
-
-
-def asked(
-    method: str,
-    *path: str,
-    query: Mapping[str, Any] | None = None,
-    body: Mapping[str, Any] | None = None,
-    seconds: float = ANSWER_SECONDS,
-) -> Any:
-    """What the server answers; its refusal is an error of the tree."""
-    return ask(server(), method, quoted(*path), query=query, body=body, seconds=seconds)
-
-
 def named(name: str | None) -> str:
     """Of the command line, else of `SYLA_WORKSPACE`."""
     found = name or os.environ.get("SYLA_WORKSPACE", "")
     if not found:
         raise BadInput("NAME", "no workspace is named", "Name one, here or in SYLA_WORKSPACE")
     return found
-
-
-@contextlib.contextmanager
-def understood() -> Iterator[None]:
-    """`NoServer` where an answer has not the form that it is read by."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError) as exc:
-        why = f"{type(exc).__name__}: {exc}"
-        raise NoServer(f"SYLA_SERVER answers what this version does not understand ({why})", SAME_VERSION) from exc
 
 
 def moment(text: str | None) -> float:
@@ -91,13 +63,6 @@ def record_of(row: Mapping[str, Any]) -> WorkspaceRecord:
             labels=dict(row["labels"]), execution=str(row["execution"]), reason=str(row["reason"]),
             disk_bytes=int(row["disk_bytes"]), version=int(row["version"]),
         )  # fmt: skip
-
-
-def rows_of(answer: Any, field: str) -> list[Any]:
-    rows = answer.get(field) if isinstance(answer, Mapping) else None
-    if not isinstance(rows, list):
-        raise NoServer(f"SYLA_SERVER answers without {field!r}", SAME_VERSION)
-    return rows
 
 
 def say(row: Mapping[str, Any], as_json: bool, line: str) -> None:
@@ -170,10 +135,13 @@ def list_workspaces(
     elif shared:
         pairs = zip(records, rows, strict=True)
         cells = [
-            (r.id, printable(r.name), printable(r.owner), printable(str(row["role"])), shown.state_words(r))
+            (
+                r.id, printable(r.name), printable(r.owner), printable(str(row["role"])),
+                printable(str(row.get("via", "member"))), shown.state_words(r),
+            )
             for r, row in pairs
-        ]
-        shown.print_table(("id", "name", "owner", "role", "state"), cells)
+        ]  # fmt: skip
+        shown.print_table(shown.SHARED_COLUMNS, cells)
     else:
         found = shown.list_rows(Page(records, "", len(records)), None, now)
         shown.print_table(("name", "state", "type", "idle since", "next", "disk"), [row[1:] for row in found])
@@ -256,7 +224,8 @@ def suspend(name: str | None, stop: bool, as_json: bool) -> None:
 @json_option
 def resume(name: str | None, as_json: bool) -> None:
     """Have it running; an archived one is recovered first."""
-    row = asked("POST", "workspaces", named(name), "resume", seconds=LONG_SECONDS)
+    with watched("Restoring", named(name), "resume", quiet=as_json):
+        row = asked("POST", "workspaces", named(name), "resume", seconds=LONG_SECONDS)
     words = shown.level_words(row["level"])
     say(row, as_json, f"Workspace {record_of(row).name!r} is active: {words}.")
     notes(row, as_json)
@@ -267,7 +236,8 @@ def resume(name: str | None, as_json: bool) -> None:
 @json_option
 def archive(name: str, as_json: bool) -> None:
     """Save it in the object store and free the server's machine; `recover` brings all of it back."""
-    row = asked("POST", "workspaces", name, "archive", seconds=LONG_SECONDS)
+    with watched("Archiving", name, "archive", quiet=as_json):
+        row = asked("POST", "workspaces", name, "archive", seconds=LONG_SECONDS)
     record, now = record_of(row), SystemClock().now()
     due = shown.deadline_words(due_action(record, record.policy, now), now)
     say(row, as_json, f"Workspace {record.name!r} is archived; {due}.".replace("; never", "; it is kept"))
@@ -278,7 +248,8 @@ def archive(name: str, as_json: bool) -> None:
 @json_option
 def recover(name: str, as_json: bool) -> None:
     """Bring an archived one back."""
-    row = asked("POST", "workspaces", name, "recover", seconds=LONG_SECONDS)
+    with watched("Restoring", name, "recover", quiet=as_json):
+        row = asked("POST", "workspaces", name, "recover", seconds=LONG_SECONDS)
     say(row, as_json, f"Workspace {record_of(row).name!r} is back.")
     notes(row, as_json)
 

@@ -16,7 +16,8 @@ from ..model.errors import BadInput, BadPath
 from ..workspaces.inspection import asking
 from .execute import ExecCommand
 from .interactive import INTERRUPTED
-from .remote import asked, named
+from .remote import named
+from .remote_asking import asked
 from .streams import TIMED_OUT
 from .words import without_colours
 

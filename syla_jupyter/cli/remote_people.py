@@ -15,7 +15,8 @@ from ..servers import participants as ask_participants
 from . import shown
 from .participants import show_participants
 from .people import SECRET_NOTE
-from .remote import asked, group, json_option, named, rows_of, say, server
+from .remote import group, json_option, named, say
+from .remote_asking import asked, rows_of, server
 from .sharing import role_option, team_option
 from .words import coming, parse_seconds, printable
 

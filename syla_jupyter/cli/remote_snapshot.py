@@ -10,7 +10,9 @@ import click
 from ..model.clock import SystemClock
 from ..model.snapshot import Reason, Version
 from . import shown
-from .remote import LONG_SECONDS, asked, json_option, moment, named, notes, rows_of, say, understood
+from .remote import json_option, moment, named, notes, say
+from .remote_asking import LONG_SECONDS, asked, rows_of, understood
+from .remote_progress import watched
 from .versions import COLUMNS, parse_number, rows
 from .words import plural, size
 
@@ -28,7 +30,8 @@ def group() -> None:
 def take(name: str | None, message: str, tags: tuple[str, ...], as_json: bool) -> None:
     """Save it as it is now."""
     body = {"message": message, "tags": list(tags)}
-    answer = asked("POST", "workspaces", named(name), "snapshots", body=body, seconds=LONG_SECONDS)
+    with watched("Saving", named(name), "snapshot", quiet=as_json):
+        answer = asked("POST", "workspaces", named(name), "snapshots", body=body, seconds=LONG_SECONDS)
     version = version_of(answer["snapshot"])
     sizes = f"{size(version.bytes_total)}, {size(version.bytes_new)} new"
     say(answer, as_json, f"v{version.number} of {named(name)!r}: {plural(version.files, 'file')}, {sizes}.")
@@ -68,7 +71,8 @@ def version_of(row: Mapping[str, Any]) -> Version:
 def restore(version: str, paths: tuple[str, ...], workspace: str | None, as_json: bool) -> None:
     """Go back to a version, whole or some paths of it; what is there now is saved first."""
     where = ("workspaces", named(workspace), "snapshots", str(parse_number(version)), "restore")
-    row = asked("POST", *where, body={"paths": list(paths)}, seconds=LONG_SECONDS)
+    with watched("Restoring", named(workspace), "restore", quiet=as_json):
+        row = asked("POST", *where, body={"paths": list(paths)}, seconds=LONG_SECONDS)
     before = f"; what was there is v{row['saved']}" if row["saved"] else ""
     notes(row, as_json)
     what = f"{', '.join(paths)} of" if paths else "Workspace"

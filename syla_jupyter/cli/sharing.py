@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from .. import app
+from ..access.decide import comes_by_link
 from ..access.roles import role_named
 from ..access.sharing import INVITATION_SECONDS, Sharing
 from ..model.errors import UnknownWorkspace
@@ -170,14 +171,19 @@ def show_shared(application: app.Application, as_json: bool) -> None:
     found = []
     for one, role in access.sharing.shared_with(caller(application)):
         with contextlib.suppress(UnknownWorkspace):
-            found.append((catalog.by_id(one.workspace), role))
+            via = "link" if comes_by_link(caller(application).principal, one) else "member"
+            found.append((catalog.by_id(one.workspace), role, via))
     if as_json:
-        shown.print_json({"workspaces": [{**shown.as_json(record, now), "role": role.value} for record, role in found]})
+        rows = [{**shown.as_json(record, now), "role": role.value, "via": via} for record, role, via in found]
+        shown.print_json({"workspaces": rows})
     elif not found:
         click.echo("No workspaces of others are shared with you.")
     else:
-        rows = [(r.id, printable(r.name), printable(r.owner), role.value, shown.state_words(r)) for r, role in found]
-        shown.print_table(("id", "name", "owner", "role", "state"), rows)
+        cells = [
+            (r.id, printable(r.name), printable(r.owner), role.value, via, shown.state_words(r))
+            for r, role, via in found
+        ]
+        shown.print_table(shown.SHARED_COLUMNS, cells)
 
 
 COMMANDS = (share, unshare, members, requests, refuse, invite, set_access)

@@ -152,6 +152,10 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
+SHARED_COLUMNS = ("id", "name", "owner", "role", "via", "state")
+"""Of workspaces of others; via: member, or link, which is every user's."""
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as wide as the terminal allows; whole lines where there is no terminal."""
     from rich.console import Console

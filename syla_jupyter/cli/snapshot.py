@@ -28,6 +28,7 @@ from .versions import (
     detail_rows,
     diff_json,
     diff_lines,
+    file_lines,
     parse_number,
     rows,
 )
@@ -112,16 +113,20 @@ def show(version: str, name: str | None, as_json_wanted: bool) -> None:
 @group.command()
 @click.argument("a")
 @click.argument("b")
-@click.argument("notebook", required=False)
+@click.argument("path", required=False)
 @workspace_option
 @json_option
-def diff(a: str, b: str, notebook: str | None, name: str | None, as_json_wanted: bool) -> None:
-    """What changed from version A to version B; with the path of a NOTEBOOK, its cells."""
+def diff(a: str, b: str, path: str | None, name: str | None, as_json_wanted: bool) -> None:
+    """What changed from version A to version B; with the PATH of a file in both, its lines, or a notebook's cells."""
     application = app.shared()
     id = choosing.named(application, name).id
-    if notebook is not None:
-        text = application.versions().notebook_diff(id, parse_number(a), parse_number(b), notebook)
-        click.echo(printable(text, lines=True))
+    if path is not None:
+        changed = application.versions().file_diff(id, parse_number(a), parse_number(b), path)
+        if as_json_wanted:
+            shown.print_json(dataclasses.asdict(changed))
+            return
+        for line in file_lines(changed):
+            click.echo(printable(line))
         return
     found = application.versions().diff(id, parse_number(a), parse_number(b))
     if as_json_wanted:

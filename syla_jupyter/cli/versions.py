@@ -12,11 +12,19 @@ from ..workspaces.versions import Differences
 from .words import clock_time, past, plural, printable, rfc3339, size
 
 if TYPE_CHECKING:
+    from ..snapshots.cell_diff import CellChange
     from ..snapshots.diff import Change
+    from ..snapshots.file_diff import FileDiff
+    from ..snapshots.line_diff import Line
 
 COLUMNS = ("version", "taken", "reason", "files", "size", "new", "tags", "message")
 NAMED_MAX = 200
 """Files of one kind in a comparison; a program asks with --json."""
+SIGNS = {"added": "+ ", "removed": "- ", "same": "  ", "skipped": "  … "}
+NOT_SHOWN = {
+    "too_large": "Too large to be compared", "too_slow": "Comparing it takes too long",
+    "no_text": "Neither a text nor a notebook",
+}  # fmt: skip
 LOST_MAX = 20
 """Files of one version that are named as lost."""
 
@@ -103,6 +111,35 @@ def diff_lines(found: Differences) -> list[str]:
     lines += [f"- {c.path}" for c in files.removed]
     lines += [f"> {c.old_path} -> {c.path}" for c in files.renamed]
     return lines + [f"= {c.path}  (mode, time or attributes)" for c in files.attributes]
+
+
+def file_lines(found: FileDiff) -> list[str]:
+    """Of one file, as in a patch, but by cells where it is a notebook."""
+    if found.why:
+        sizes = f"{size(found.bytes_before)} -> {size(found.bytes)}"
+        return [f"{NOT_SHOWN[found.why]} ({sizes}): restore both elsewhere to compare them"]
+    lines = _marked(found.lines)
+    for cell in found.cells:
+        lines += [_cell_words(cell), *(f"  {line}" for line in _marked(cell.lines))]
+    if found.omitted:
+        lines.append(f"and {plural(found.omitted, 'line')} more")
+    return lines or ["No difference."]
+
+
+def _cell_words(cell: CellChange) -> str:
+    number = cell.before if cell.change == "removed" else cell.after
+    words = f"Cell {number} {cell.change}"
+    if cell.change in ("added", "removed"):
+        return f"{words} ({cell.type})"
+    if cell.moved:
+        words += f", was {cell.before}" if cell.change == "moved" else f" and moved, was {cell.before}"
+    if cell.type != cell.type_before:
+        words += f", {cell.type} instead of {cell.type_before}"
+    return words + (", other outputs" if cell.outputs else "")
+
+
+def _marked(lines: Sequence[Line]) -> list[str]:
+    return [SIGNS[one.sign] + (plural(one.number, "line") if one.sign == "skipped" else one.text) for one in lines]
 
 
 def _sized(change: Change) -> str:

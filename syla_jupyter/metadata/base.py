@@ -20,6 +20,7 @@ from typing import Literal, Protocol, get_args
 
 from ..model.record import State, WorkspaceRecord
 from ..model.workspace import WorkspaceType
+from .happenings_base import Tell
 
 PAGE_MAX = 1000
 TOTAL_MAX = 1000
@@ -101,7 +102,9 @@ def name_key(name: str) -> str:
 
 
 class WorkspaceStore(Protocol):
-    def insert(self, record: WorkspaceRecord) -> WorkspaceRecord:
+    """`tell`: what is written down of it, in the same transaction."""
+
+    def insert(self, record: WorkspaceRecord, *, tell: Tell[WorkspaceRecord] | None = None) -> WorkspaceRecord:
         """Store a new one; given back with version 1. `NameTaken` where its owner has that name already."""
 
     def get(self, id: str) -> WorkspaceRecord:
@@ -114,7 +117,9 @@ class WorkspaceStore(Protocol):
         """Of any owner, not deleted, whose directory that is and which is named like it; of several, one that is not a
         default workspace, then the oldest."""
 
-    def replace(self, record: WorkspaceRecord, *, admit: Admit | None = None) -> WorkspaceRecord:
+    def replace(
+        self, record: WorkspaceRecord, *, admit: Admit | None = None, tell: Tell[WorkspaceRecord] | None = None
+    ) -> WorkspaceRecord:
         """Store in place of the version it was read at; given back as it is now, with the next version.
 
         `last_activity_at` never goes back: what `touch_activity` moved since the record was read stays. The record is
@@ -124,7 +129,7 @@ class WorkspaceStore(Protocol):
         take what is left for one. `Conflict`, `NameTaken`, `UnknownWorkspace`.
         """
 
-    def remove(self, id: str, version: int) -> bool:
+    def remove(self, id: str, version: int, *, tell: Tell[bool] | None = None) -> bool:
         """Forget a record and all that points at it. `Conflict`; False, and no error, when it was gone already."""
 
     def list(self, query: Query) -> Page: ...

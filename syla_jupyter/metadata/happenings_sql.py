@@ -1,4 +1,4 @@
-"""The adapter of what has happened. One writer at a time gives the numbers, so that they are seen in their order."""
+"""The adapter of what has happened (`outbox` has how a line is written)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, select, update
 
 from ..model.happening import Happening, Kind
-from .encoding import check_text, storable
+from .encoding import storable
 from .happenings_base import (
     AFTER_MAX,
     BODY_SECONDS,
@@ -20,15 +20,12 @@ from .happenings_base import (
     PAGE_MAX,
 )
 from .happenings_table import happening
+from .outbox import NEWEST, append, take_turn, to_row
 from .sql_transactions import Transactions
 from .tables import workspace
 
-_LOCK = 0x73796C63  # of PostgreSQL's advisory locks
 NAMES_MAX = 20
-DETAIL_MAX = 8 * 1024
-BODY_MAX = 64 * 1024
 _c = happening.c
-_NEWEST = select(_c.n).order_by(_c.n.desc()).limit(1)
 _ROW = (_c.workspace_id, _c.owner, _c.at, _c.kind, _c.action, _c.actor, _c.detail)
 
 
@@ -40,21 +37,19 @@ class SqlHappenings:
         self._read, self._write = transactions.read, transactions.write
 
     def add(self, happening_: Happening, *, merge: bool = False) -> int:
-        row = _to_row(happening_)
+        row = to_row(happening_)
 
         def work(conn: Connection) -> int:
-            if conn.dialect.name == "postgresql":
-                conn.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            take_turn(conn)
             if merge and (n := _merged(conn, happening_)):
                 return n
-            n = int(conn.execute(_NEWEST).scalar() or 0) + 1
-            conn.execute(insert(happening).values(n=n, **row))
-            return n
+            append(conn, row)
+            return int(conn.execute(NEWEST).scalar_one())
 
         return self._write(work, "write down what has happened")
 
     def newest(self) -> int:
-        return self._read(lambda conn: int(conn.execute(_NEWEST).scalar() or 0), "read what has happened")
+        return self._read(lambda conn: int(conn.execute(NEWEST).scalar() or 0), "read what has happened")
 
     def after(self, n: int, limit: int = AFTER_MAX) -> Sequence[Happening]:
         statement = select(*_ROW, _c.n, _c.body).where(_c.n > n).order_by(_c.n).limit(limit)
@@ -82,7 +77,7 @@ class SqlHappenings:
 
     def trim(self, now: float) -> int:
         def work(conn: Connection) -> int:
-            newest = int(conn.execute(_NEWEST).scalar() or 0)  # stays, so that no number comes twice
+            newest = int(conn.execute(NEWEST).scalar() or 0)  # stays, so that no number comes twice
             old = delete(happening).where(_c.n < newest)
             count = conn.execute(old.where(_c.at < now - KEPT_SECONDS)).rowcount
             gone = _c.workspace_id.not_in(select(workspace.c.id))
@@ -120,16 +115,6 @@ def merged(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any
     names = dict.fromkeys([*before.get("names", ()), *after.get("names", ())])
     count = int(before.get("count", 1)) + int(after.get("count", 1))
     return {**before, **after, "count": count, **({"names": list(names)[-NAMES_MAX:]} if names else {})}
-
-
-def _to_row(one: Happening) -> dict[str, Any]:
-    for field in ("workspace", "owner", "action", "actor"):
-        check_text(field, getattr(one, field))
-    row = {"workspace_id": one.workspace, "owner": one.owner, "at": one.at, "kind": str(one.kind)}
-    row |= {"action": one.action[:64], "actor": one.actor}
-    detail, body = (json.dumps(value, default=str) if value else "" for value in (one.detail, one.body))
-    # JSON escapes whatever is not ASCII, so any text can be stored; what is too long says nothing.
-    return {**row, "detail": detail if len(detail) <= DETAIL_MAX else "", "body": body if len(body) <= BODY_MAX else ""}
 
 
 def _from_row(row: Sequence[Any], n: int, body: str) -> Happening:

@@ -9,8 +9,17 @@ from sqlalchemy import Connection, Table, delete, insert, select, union, update
 from ..model.errors import BadInput, Conflict, NameTaken, StoreFailed, UnknownInvitation, UnknownWorkspace
 from ..model.people import Access, AccessMode, AccessRequest, Grant, Invitation, Role, SubjectKind
 from .encoding import check_text, storable
-from .people_tables import access_request, invitation, workspace_access, workspace_team, workspace_user
-from .people_users import SqlUsers, has, require_team, require_user
+from .happenings_base import Tell
+from .people_tables import (
+    access_request,
+    invitation,
+    workspace_access,
+    workspace_team,
+    workspace_user,
+    workspace_visit,
+)
+from .people_users import has, require_team, require_user
+from .people_visits import SqlVisits
 from .tables import workspace, workspace_look
 
 _TABLES = {SubjectKind.USER: workspace_user, SubjectKind.TEAM: workspace_team}
@@ -19,7 +28,7 @@ _INVITATION = tuple(
 )
 
 
-class SqlPeople(SqlUsers):
+class SqlPeople(SqlVisits):
     """As `PeopleStore` says."""
 
     def access(self, workspace_id: str) -> Access:
@@ -54,7 +63,7 @@ class SqlPeople(SqlUsers):
 
         return self._read(work, "read permissions")
 
-    def grant(self, grant: Grant) -> None:
+    def grant(self, grant: Grant, *, tell: Tell[None] | None = None) -> None:
         check_text("granted_by", grant.granted_by)
 
         def work(conn: Connection) -> None:
@@ -62,24 +71,24 @@ class SqlPeople(SqlUsers):
             (require_user if grant.kind is SubjectKind.USER else require_team)(conn, grant.subject)
             _put(conn, grant)
 
-        self._write(work, "store a grant")
+        self._write(work, "store a grant", tell)
 
-    def withdraw(self, workspace_id: str, kind: SubjectKind, subject: str) -> bool:
+    def withdraw(self, workspace_id: str, kind: SubjectKind, subject: str, *, tell: Tell[bool] | None = None) -> bool:
         table = _TABLES[kind]
         statement = delete(table).where(table.c.workspace_id == workspace_id, table.c.subject == subject)
         if not storable(workspace_id, subject):
             return False
-        return bool(self._write(lambda conn: conn.execute(statement).rowcount, "remove a grant"))
+        return self._write(lambda conn: bool(conn.execute(statement).rowcount), "remove a grant", tell)
 
-    def set_mode(self, workspace_id: str, mode: AccessMode) -> None:
+    def set_mode(self, workspace_id: str, mode: AccessMode, *, tell: Tell[None] | None = None) -> None:
         def work(conn: Connection) -> None:
             _owner(conn, workspace_id)
             conn.execute(delete(workspace_access).where(workspace_access.c.workspace_id == workspace_id))
             conn.execute(insert(workspace_access).values(workspace_id=workspace_id, mode=str(mode)))
 
-        self._write(work, "store who may reach a workspace")
+        self._write(work, "store who may reach a workspace", tell)
 
-    def transfer(self, workspace_id: str, to: str, before: Role, now: float) -> None:
+    def transfer(self, workspace_id: str, to: str, before: Role, now: float, *, tell: Tell[None] | None = None) -> None:
         c = workspace.c
 
         def work(conn: Connection) -> None:
@@ -102,16 +111,19 @@ class SqlPeople(SqlUsers):
                 return  # the server's own owner, say, who needs no grant
             _put(conn, Grant(workspace_id, SubjectKind.USER, found.owner, before, to, now))
 
-        self._write(work, "transfer a workspace")
+        self._write(work, "transfer a workspace", tell)
 
     def shared_with(self, user: str, teams: frozenset[str]) -> Sequence[str]:
         if not storable(user):
             return []
-        u, t, a = workspace_user.c, workspace_team.c, workspace_access.c
+        u, t, a, v = workspace_user.c, workspace_team.c, workspace_access.c, workspace_visit.c
         named = [name for name in teams if storable(name)]
         mine = union(
             select(u.workspace_id).where(u.subject == user),
             select(t.workspace_id).where(t.subject.in_(named)),
+            select(v.workspace_id)
+            .join(workspace_access, a.workspace_id == v.workspace_id)
+            .where(v.user_name == user, a.mode == str(AccessMode.LINK)),
         ).subquery()
         statement = (
             select(mine.c.workspace_id)
@@ -123,7 +135,7 @@ class SqlPeople(SqlUsers):
 
     # -- who asks for a role -----------------------------------------------------------------------------------
 
-    def put_request(self, request: AccessRequest) -> None:
+    def put_request(self, request: AccessRequest, *, tell: Tell[None] | None = None) -> None:
         check_text("called", request.called)
         c = access_request.c
 
@@ -135,7 +147,7 @@ class SqlPeople(SqlUsers):
             times = {c.asked_at: request.asked_at, c.refused_at: request.refused_at}
             conn.execute(insert(access_request).values({**row, c.called: request.called, **times}))
 
-        self._write(work, "store a request")
+        self._write(work, "store a request", tell)
 
     def requests(self) -> Sequence[AccessRequest]:
         c = access_request.c
@@ -175,7 +187,7 @@ class SqlPeople(SqlUsers):
             return False
         return bool(self._write(lambda conn: conn.execute(statement).rowcount, "remove an invitation"))
 
-    def accept(self, digest: str, user: str, now: float) -> Grant:
+    def accept(self, digest: str, user: str, now: float, *, tell: Tell[Grant] | None = None) -> Grant:
         c = invitation.c
 
         def work(conn: Connection) -> Grant:
@@ -196,7 +208,7 @@ class SqlPeople(SqlUsers):
 
         if not storable(digest):
             raise no_invitation()
-        return self._write(work, "accept an invitation")
+        return self._write(work, "accept an invitation", tell)
 
 
 def no_invitation() -> UnknownInvitation:

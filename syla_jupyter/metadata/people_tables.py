@@ -124,6 +124,17 @@ access_request = Table(
     Index("ix_access_request_user", "user_name"),
 )
 
+workspace_visit = Table(
+    "workspace_visit",
+    metadata,
+    _points_at("workspace_id", "workspace.id", "fk_visit_workspace", 32),
+    Column("user_name", sized(255), nullable=False),
+    Column("at", Double, nullable=False),
+    PrimaryKeyConstraint("workspace_id", "user_name", name="pk_workspace_visit"),
+    Index("ix_workspace_visit_user", "user_name", "at"),
+)
+"""By whoever was let in: he needs no account of ours."""
+
 invitation = Table(
     "invitation",
     metadata,

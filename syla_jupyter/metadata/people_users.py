@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 from ..model.errors import Conflict, NameTaken, UnknownTeam, UnknownUser
 from ..model.people import Team, Token, User
 from .encoding import check_text, storable
+from .happenings_base import Tell
 from .people_tables import people_version, team, team_member, user_account, user_token
 from .sql_engine import errors_of
 from .sql_errors import translate
@@ -52,12 +53,12 @@ class SqlUsers:
         except errors_of(self._engine) as exc:
             raise translate(exc, doing="read permissions") from exc
 
-    def _write(self, work: Callable[[Connection], T], doing: str) -> T:
+    def _write(self, work: Callable[[Connection], T], doing: str, tell: Tell[T] | None = None) -> T:
         def counted(conn: Connection) -> T:
             conn.execute(update(people_version).values(version=people_version.c.version + 1))
             return work(conn)
 
-        return self._transact(counted, doing)
+        return self._transact(counted, doing, tell)
 
     # -- users and tokens --------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from ..model.workspace import WorkspaceType
 from . import sql_query
 from .base import DUE_MAX, SESSIONS_MAX, TOTAL_MAX, Admit, Allocation, Count, Look, Page, Query, name_key
 from .encoding import check_text, from_row, limits_of, storable, to_row
+from .happenings_base import Tell
 from .paging import Cursor, check_query, read_cursor, write_cursor
 from .sql_errors import Broken, broken, translate
 from .sql_transactions import Transactions, open_engine
@@ -46,18 +47,18 @@ class SqlStore:
 
     # -- records -----------------------------------------------------------------------------------------------
 
-    def insert(self, record: WorkspaceRecord) -> WorkspaceRecord:
+    def insert(self, record: WorkspaceRecord, *, tell: Tell[WorkspaceRecord] | None = None) -> WorkspaceRecord:
         record = dataclasses.replace(record, version=1)
         row = to_row(record)
 
-        def work(conn: Connection) -> None:
+        def work(conn: Connection) -> WorkspaceRecord:
             conn.execute(insert(workspace).values(row))
             conn.execute(insert(workspace_look).values(workspace_id=record.id, version=1, next_look=0.0))
             _insert_labels(conn, record)
+            return record
 
         with self._unique(record):
-            self._write(work, "store a workspace")
-        return record
+            return self._write(work, "store a workspace", tell)
 
     def get(self, id: str) -> WorkspaceRecord:
         statement = select(*sql_query.RECORD).where(workspace.c.id == id)
@@ -82,7 +83,9 @@ class SqlStore:
         row = self._read(lambda conn: conn.execute(statement).first(), "read a workspace")
         return None if row is None else from_row(row)
 
-    def replace(self, record: WorkspaceRecord, *, admit: Admit | None = None) -> WorkspaceRecord:
+    def replace(
+        self, record: WorkspaceRecord, *, admit: Admit | None = None, tell: Tell[WorkspaceRecord] | None = None
+    ) -> WorkspaceRecord:
         row = to_row(record)
 
         def work(conn: Connection) -> WorkspaceRecord:
@@ -110,9 +113,9 @@ class SqlStore:
             return now
 
         with self._unique(record):
-            return self._write(work, "store a workspace")
+            return self._write(work, "store a workspace", tell)
 
-    def remove(self, id: str, version: int) -> bool:
+    def remove(self, id: str, version: int, *, tell: Tell[bool] | None = None) -> bool:
         def work(conn: Connection) -> bool:
             before = _locked(conn, id)
             if before is None:
@@ -122,7 +125,7 @@ class SqlStore:
             conn.execute(delete(workspace).where(workspace.c.id == id))
             return True
 
-        return storable(id) and self._write(work, "remove a workspace")
+        return storable(id) and self._write(work, "remove a workspace", tell)
 
     # -- lists -------------------------------------------------------------------------------------------------
 

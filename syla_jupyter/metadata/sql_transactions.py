@@ -1,7 +1,7 @@
 """One transaction after the other, for every adapter that works on the database.
 
 Done again a few times when the database threw it out (`sql_errors.passing`). A write has the database (SQLite), or the
-rows it locks, to itself from its beginning.
+rows it locks, to itself from its beginning. What it does can be written down with it (`happenings_base.Tell`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
+from .happenings_base import Tell
+from .outbox import write_down
 from .schema import bring_up_to_date
 from .sql_engine import WRITES, errors_of, make_engine, shown
 from .sql_errors import broken, passing, translate
@@ -58,8 +60,14 @@ class Transactions:
     def read(self, work: Callable[[Connection], T], doing: str) -> T:
         return self._run(work, doing, writes=False)
 
-    def write(self, work: Callable[[Connection], T], doing: str) -> T:
-        return self._run(work, doing, writes=True)
+    def write(self, work: Callable[[Connection], T], doing: str, tell: Tell[T] | None = None) -> T:
+        def told(conn: Connection) -> T:
+            result = work(conn)
+            if tell is not None and (one := tell(result)) is not None:
+                write_down(conn, one)
+            return result
+
+        return self._run(told, doing, writes=True)
 
     def _run(self, work: Callable[[Connection], T], doing: str, *, writes: bool) -> T:
         """The result of `work` in one transaction. What breaks a rule of the tables goes through as it is."""

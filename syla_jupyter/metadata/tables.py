@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-REVISION = "0004"
+REVISION = "0005"
 """Of the last migration: the one this version of the package works with."""
 REVISION_TABLE = "syla_revision"
 

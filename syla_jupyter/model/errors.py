@@ -11,11 +11,13 @@
     │   ├── UnknownUser
     │   ├── UnknownTeam
     │   ├── UnknownInvitation there is none with that id or secret, or it is used up
-    │   └── UnknownExecution  nothing of that id runs or waits, or it is somebody else's
+    │   ├── UnknownExecution  nothing of that id runs or waits, or it is somebody else's
+    │   └── UnknownOperation  nothing of that id is under way any more
     ├── Forbidden             whoever asks may not do that; the reason is in the log alone
     ├── WrongState            the workspace cannot do that now: names both states and what is allowed
     ├── Cancelled             whoever asked for it has thought better of it; nothing was changed
     ├── Conflict              somebody else changed it in between
+    │   └── Busy              somebody else is changing it, and has not come to an end
     ├── TooMany               asked too often: says when again
     ├── InsufficientResources names what is missing and who holds it
     ├── StoreFailed           the metadata database
@@ -123,6 +125,10 @@ class UnknownExecution(BadInput):
     code = "unknown_execution"
 
 
+class UnknownOperation(BadInput):
+    code = "unknown_operation"
+
+
 class Forbidden(SylaError):
     code = "forbidden"
     exit_code = 77  # EX_NOPERM
@@ -142,6 +148,10 @@ class Conflict(SylaError):
     code = "conflict"
     retryable = True
     exit_code = 75
+
+
+class Busy(Conflict):
+    code = "busy"
 
 
 class TooMany(SylaError):

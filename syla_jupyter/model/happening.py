@@ -12,11 +12,14 @@ class Kind(enum.StrEnum):
     """What it is about; `Happening.action` says what was done."""
 
     WORKSPACE = "workspace"
-    """create, start, suspend, resume, stop, archive, recover, restore, change, delete …: a verb of the life cycle."""
+    """create, start, suspend, resume, stop, archive, recover, restore, change, delete …: a verb of the life cycle;
+    `lost`: its container was found to have ended by itself."""
     SNAPSHOT = "snapshot"
     """`take`."""
     MEMBERS = "members"
     """As in the audit log: `workspace.share` and the like."""
+    ACCESS = "access"
+    """`asked` for a role, or `refused`, by whom; for whoever may share it. That it was granted is a share."""
     PRESENCE = "presence"
     """`joined`, `left`."""
     EXECUTION = "execution"

@@ -1,9 +1,10 @@
-"""The feed of a workspace: who did what and when, as it was written down. For whoever may read the workspace."""
+"""The feed of a workspace: who did what and when, as it was written down. For whoever may read the workspace; who asks
+for a role, and was refused, for whoever may give it."""
 
 from __future__ import annotations
 
-from ..model.happening import Happening
-from ..model.people import Role
+from ..model.happening import Happening, Kind
+from ..model.people import Permission, Role
 from . import people_wire as wire
 from . import shown
 from .handlers import Call, Reply
@@ -13,8 +14,14 @@ def list_activity(call: Call) -> Reply:
     asked: wire.ActivityQuery = call.query
     record = call.found()
     call.services.telling.settle()
-    store = call.services.application.chronicle().store()
-    rows = store.page(record.id, before=asked.before, kinds=asked.kind, actor=asked.user, limit=asked.limit)
+    application = call.services.application
+    kinds = set(asked.kind or Kind)
+    if not application.access().guard.decide(call.caller.principal, Permission.SHARE, record.id).allowed:
+        kinds.discard(Kind.ACCESS)
+    if not kinds:
+        return Reply(wire.ActivityList(activity=[], next=0))
+    store = application.chronicle().store()
+    rows = store.page(record.id, before=asked.before, kinds=kinds, actor=asked.user, limit=asked.limit)
     more = rows[-1].n if len(rows) == asked.limit else 0
     return Reply(wire.ActivityList(activity=[shown_activity(row) for row in rows], next=more))
 

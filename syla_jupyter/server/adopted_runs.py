@@ -10,22 +10,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from .adoption import DEAD
 from .cell_client import CellClient, Frames
-from .cell_run import Run
+from .cell_run import Run, question_of
 from .frames import header_of, signature_of
-from .kernel_runs import Around, KernelRuns, parent_id
+from .kernel_runs import Around, parent_id
 from .replay import NOTHING_KNOWN, CatchUp, replay_of
 from .seen import OUTPUT, seen_at, seen_path_of
 from .shared_cell import SharedCell
+from .widget_runs import WidgetRuns
 
 FOR_PAGES_BYTES = 8 << 20
 log = logging.getLogger("syla.server")
 
 
-class AdoptedRuns(KernelRuns):
+class AdoptedRuns(WidgetRuns):
     def __init__(self, kernel: Any, around: Around) -> None:
         super().__init__(kernel, around)
         self._for_pages: deque[Frames] = deque()
@@ -51,8 +53,12 @@ class AdoptedRuns(KernelRuns):
                 self.queue.add(run.asked, len(self._runs))
         if running is not None:
             self.queue.running = running.asked
+        if running is not None and running.question is not None:
+            self._around.changed(self._workspace, running, "input")  # who was asked by the server before may not know
         if self.kernel.execution_state == DEAD:
             self.ended(self.kernel.reason or "")
+            if running is not None:
+                self._work = asyncio.ensure_future(self._run_one(running, sent=True))
         elif running is not None or self.queue.waiting:
             replay = replay_of(self.kernel)
             client = self._connect()
@@ -65,7 +71,14 @@ class AdoptedRuns(KernelRuns):
         try:
             await client.ready()
             if client.catch_up is not None:
-                await client.catch_up.run(NOTHING_KNOWN)
+                catch_up, asked = client.catch_up, running.question if running is not None else None
+                self._is_past = True
+                try:
+                    await catch_up.run(NOTHING_KNOWN)
+                finally:
+                    self._is_past = False
+                if running is not None and running.question is asked:  # nobody has answered meanwhile
+                    self._ask_as(running, catch_up.question)
                 self.kernel.syla_missed, self._for_pages = list(self._for_pages), deque()
             client.wake()
         except (TimeoutError, OSError) as exc:
@@ -75,8 +88,18 @@ class AdoptedRuns(KernelRuns):
             await self._run_one(running, sent=True)
         await self._run_all()
 
+    def _ask_as(self, run: Run, question: Mapping[str, Any] | None) -> None:
+        """What the kernel says that it asks, where a message about it was lost with the server before."""
+        if question is None or run.over.is_set():
+            return
+        wanted = question_of(question) if question.get("id") == run.asked.id else None
+        if wanted != run.question:
+            run.note({"type": "input_request" if wanted else "unasked", "content": wanted or {}})
+            self._around.changed(self._workspace, run, "input")
+
     def _missed(self, frames: Frames) -> None:
         run = self._runs.get(parent_id(frames))
+        self._is_past = self._is_past and (run is None or run.asked != self.queue.running)
         self._output(frames)
         if self._pages_have is None:
             return  # no page has ever been there

@@ -57,6 +57,7 @@ USED = {
     "jupyter_server.services.kernels.connection.channels:ZMQChannelsWebsocketConnection.request_kernel_info": (
         "_kernel_info_future",
     ),
+    "jupyter_server.services.kernels.connection.channels:ZMQChannelsWebsocketConnection": ("_open_sockets",),
     "jupyter_server.services.sessions.sessionmanager:SessionManager": ("_connection",),
 }
 

@@ -6,23 +6,24 @@ told as they come and are nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
-from ..access.asking import Asked as AccessAsked
 from ..access.audit_line import Action
 from ..access.sharing import PeopleChange
+from ..access.visits import Visit
 from ..model.clock import Clock
 from ..model.happening import Happening, Kind
 from ..model.people import Permission, Role
 from ..model.record import WorkspaceRecord
 from ..workspaces.chronicle import record_of, version_of
 from ..workspaces.registry import Change
-from . import event_wire, shown
+from . import errors, event_wire, shown
 from .cell_queue import Asked
 from .events import EventHub
+from .operations import Operation
 
 PARTS = ("name", "text", "data", "value", "traceback", "status")
 LINE_MAX = 1 << 20  # characters
@@ -57,7 +58,9 @@ class Announcer:
             self.warned(record, str(one.detail.get("message", "")), one.action, one)
         elif one.kind is Kind.MEMBERS:
             subject, action = str(one.detail.get("subject", "")), Action(one.action)
-            self.people(PeopleChange(one.workspace, one.owner, action, one.actor, subject, _role(one)), one)
+            self.people(PeopleChange(one.workspace, action, one.actor, subject, _role(one)), one)
+        elif one.kind is Kind.ACCESS:
+            self._asked(one)
         elif one.kind is Kind.PRESENCE:
             self._attended(one)
         elif one.kind is Kind.FILES:
@@ -116,8 +119,8 @@ class Announcer:
 
         self.hub.publish(record.id, record.owner, write)
 
-    def people(self, change: PeopleChange, one: Happening | None = None) -> None:
-        now = shown.time(self._now(one))
+    def people(self, change: PeopleChange, one: Happening) -> None:
+        now = shown.time(one.at)
 
         def write(id: str) -> str:
             event = event_wire.PeopleEvent(
@@ -131,7 +134,16 @@ class Announcer:
             )
             return event.model_dump_json()
 
-        self.hub.publish(change.workspace, change.owner, write)
+        self.hub.publish(change.workspace, one.owner, write)
+
+    def visited(self, visit: Visit) -> None:
+        """A listener of visits: to whose list has changed."""
+        now = shown.time(self._clock.now())
+
+        def write(id: str) -> str:
+            return event_wire.PeopleEvent(id=id, time=now, workspace_id=visit.workspace).model_dump_json()
+
+        self.hub.publish(visit.workspace, visit.owner, write, to=visit.user)
 
     def ran(self, record: WorkspaceRecord, change: RunChange) -> None:
         now, asked = self._clock.now(), change.asked
@@ -168,6 +180,13 @@ class Announcer:
         self.hub.publish(one.workspace, one.owner, write)
 
     def _files(self, one: Happening) -> None:
+        self._publish_files(one, [str(path) for path in one.detail.get("names", ())], int(one.detail.get("count", 1)))
+
+    def wrote(self, record: WorkspaceRecord, paths: Sequence[str], count: int) -> None:
+        """Code in a workspace did; `paths`: as the contents API has them, some of many."""
+        self._publish_files(Happening(record.id, record.owner, self._clock.now(), Kind.FILES, "write"), paths, count)
+
+    def _publish_files(self, one: Happening, paths: Sequence[str], count: int) -> None:
         def write(id: str) -> str:
             event = event_wire.FilesEvent(
                 id=id,
@@ -175,31 +194,39 @@ class Announcer:
                 workspace_id=one.workspace,
                 action=one.action,
                 user=one.actor,
-                count=int(one.detail.get("count", 1)),
-                paths=[shown.plain(str(path)) for path in one.detail.get("names", ())],
+                count=count,
+                paths=[shown.plain(path) for path in paths],
             )
             return event.model_dump_json()
 
         self.hub.publish(one.workspace, one.owner, write)
 
-    def asked(self, asked: AccessAsked) -> None:
-        """A listener of asking."""
-        now, one = shown.time(self._clock.now()), asked.request
-        refused = one.refused_at is not None
+    def _asked(self, one: Happening) -> None:
+        """To who may answer it, and a refusal to who asked."""
+        if one.action == "refused":
+            self._access(one, "refused", to=str(one.detail.get("subject", "")))
+            self._access(one, "answered")
+        else:
+            self._access(one, "asked")
+
+    def _access(self, one: Happening, what: Literal["asked", "refused", "answered"], to: str = "") -> None:
+        user, role = str(one.detail.get("subject", "")), _role(one)
+        if not user or role is None:
+            return
 
         def write(id: str) -> str:
             event = event_wire.AccessEvent(
                 id=id,
-                time=now,
-                what="refused" if refused else "asked",
-                workspace_id=None if refused else one.workspace,
-                called=shown.plain(one.called),
-                user=one.user,
-                role=one.role,
+                time=shown.time(one.at),
+                what=what,
+                workspace_id=None if to else one.workspace,
+                called=shown.plain(str(one.detail.get("called", ""))),
+                user=user,
+                role=role,
             )
             return event.model_dump_json()
 
-        self.hub.publish(one.workspace, asked.owner, write, to=one.user if refused else "", needs=Permission.SHARE)
+        self.hub.publish(one.workspace, one.owner, write, to=to, needs=Permission.SHARE)
 
     def conflicted(self, workspace: str, owner: str, path: str, kept: str) -> None:
         """Both versions of a document are there now."""
@@ -217,6 +244,16 @@ class Announcer:
         """Somebody is not any more where he was seen."""
         event = event_wire.WhereEvent(time=shown.time(self._clock.now()), workspace_id=workspace)
         self.hub.stream(workspace, owner, event.model_dump_json())
+
+    def working(self, one: Operation) -> None:
+        """How far something that takes long is."""
+        event = event_wire.OperationEvent(
+            time=shown.time(self._clock.now()),
+            ended=one.ended,
+            error=None if one.error is None else errors.describe(one.error, log=False)[1].error,
+            operation=shown.operation(one),
+        )
+        self.hub.stream(one.record.id, one.record.owner, event.model_dump_json())
 
     def executing(self, record: WorkspaceRecord, message: Mapping[str, Any]) -> None:
         """One of `execution.OnMessage`."""

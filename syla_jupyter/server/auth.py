@@ -178,11 +178,11 @@ class WorkspaceIdentityProvider(PasswordIdentityProvider):
         return self._proofs
 
 
-def holds(identities: Identities, user: Any) -> bool:
-    """Blocks. Whether the token that somebody was known by is in force. Whom JupyterHub knows has none of ours."""
+def holds(identities: Identities, user: Any, version: int) -> bool:
+    """May block. Whether the token that somebody was known by is in force. Whom JupyterHub knows has none of ours."""
     if not isinstance(user, NamedUser) or not user.token_id:
         return True
-    token = identities.by_id(user.token_id)
+    token = identities.by_id(user.token_id, version)
     return token is not None and token.user == user.username
 
 

@@ -79,6 +79,10 @@ class CellClient:
     def answer(self, question: Mapping[str, Any], text: str) -> None:
         self._session.send(self._stdin, "input_reply", {"value": text, "status": "ok"}, parent=dict(question))
 
+    def tell_widget(self, id: str, data: Mapping[str, Any]) -> None:
+        """As a page does that shows it."""
+        self._session.send(self._shell, "comm_msg", {"comm_id": id, "data": dict(data)})
+
     def wake(self) -> None:
         """What waits for us at the kernel comes with the next thing that we send."""
         self._session.send(self._shell, "kernel_info_request")

@@ -12,7 +12,7 @@ is counted; a last output says how much is missing, and where it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,8 @@ OUTPUTS_MAX = 1000
 LINE_MAX = 10_000
 """Characters of a line that can still be written over: longer ones are no progress bars."""
 TRACEBACK_MAX = 1000  # lines
-OUTPUT_TYPES = ("stream", "display_data", "execute_result", "error", "clear_output", "update_display_data")
+KINDS = ("stream", "display_data", "execute_result", "error")
+OUTPUT_TYPES = (*KINDS, "clear_output", "update_display_data")
 
 
 class Text:
@@ -112,6 +113,7 @@ class CellOutputs:
     cut_characters: int = 0
     left_out: int = 0
     """Outputs that were too large, or one too many."""
+    was_cleared: bool = False
     _clear_next: bool = False
     _stream_size: int = 0
     _bundles_size: int = 0
@@ -125,7 +127,7 @@ class CellOutputs:
         elif type == "update_display_data":
             self.update(content, size)
         elif type == "error":
-            self._error(content)
+            self._error(content, size)
         elif type == "clear_output":
             if content.get("wait") is True:
                 self._clear_next = True
@@ -137,7 +139,7 @@ class CellOutputs:
 
     def clear(self) -> None:
         self.outputs = []
-        self._clear_next = False
+        self._clear_next, self.was_cleared = False, True
         self._stream_size = self._bundles_size = self.cut_characters = self.left_out = 0
 
     def update(self, content: Mapping[str, Any], size: int = 0) -> bool:
@@ -161,6 +163,25 @@ class CellOutputs:
             return f"[{self.cut_characters} more characters are not shown here{self.aside}]\n"
         return "[More outputs are not shown here: they are too many or too large]\n" if self.left_out else ""
 
+    def come_after(self, rows: Sequence[Any]) -> None:
+        """What was there before all of this, where it is known only now."""
+        if not self.was_cleared:
+            mine, clear_next = self.plain(), self._clear_next
+            self.clear()
+            self.fill([*rows, *mine])
+            self._clear_next, self.was_cleared = clear_next, False
+
+    def fill(self, rows: Sequence[Any]) -> None:
+        """More outputs, as the notebook format has them; what is none is left out."""
+        for row in rows:
+            if isinstance(row, dict) and row.get("output_type") in KINDS:
+                self.take(row["output_type"], row, len(str(row)))
+
+    @property
+    def is_to_clear(self) -> bool:
+        """When the next output comes."""
+        return self._clear_next
+
     @property
     def size(self) -> int:
         return self._stream_size + self._bundles_size
@@ -178,11 +199,11 @@ class CellOutputs:
             for one in self.outputs
         ]
         sizes = [self._stream_size, self._bundles_size, self.cut_characters, self.left_out]
-        return {"outputs": rows, "sizes": sizes, "clear_next": self._clear_next}
+        return {"outputs": rows, "sizes": sizes, "clear_next": self._clear_next, "was_cleared": self.was_cleared}
 
     @classmethod
     def of(cls, saved: Mapping[str, Any], aside: str) -> CellOutputs:
-        found = cls(aside, _clear_next=saved["clear_next"])
+        found = cls(aside, was_cleared=saved.get("was_cleared", False), _clear_next=saved["clear_next"])
         found._stream_size, found._bundles_size, found.cut_characters, found.left_out = saved["sizes"]
         for row in saved["outputs"]:
             value, text = dict(row["value"]), None
@@ -219,21 +240,27 @@ class CellOutputs:
         if bundle is None:
             return
         self._clear_if_due()
-        if size > BUNDLE_MAX or self._bundles_size + size > BUNDLES_MAX:
-            self.left_out += 1
+        if not self._has_room(size):
             return
-        self._bundles_size += size
         count = content.get("execution_count")
         result = {"execution_count": count if isinstance(count, int) else None} if type == "execute_result" else {}
         self._add(Output({"output_type": type, **bundle, **result}, display_id=display_id(content)))
 
-    def _error(self, content: Mapping[str, Any]) -> None:
+    def _error(self, content: Mapping[str, Any], size: int) -> None:
         name, value, trace = content.get("ename"), content.get("evalue"), content.get("traceback")
         if not isinstance(name, str) or not isinstance(value, str) or not isinstance(trace, list):
             return
         self._clear_if_due()
+        if not self._has_room(size):
+            return
         lines = [line for line in trace[:TRACEBACK_MAX] if isinstance(line, str)]
         self._add(Output({"output_type": "error", "ename": name, "evalue": value, "traceback": lines}))
+
+    def _has_room(self, size: int) -> bool:
+        fits = size <= BUNDLE_MAX and self._bundles_size + size <= BUNDLES_MAX
+        self._bundles_size += size * fits
+        self.left_out += not fits
+        return fits
 
     def _add(self, output: Output) -> bool:
         if len(self.outputs) >= OUTPUTS_MAX:

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from ..workspaces.execution import Execution, ExecutionError
+from .captures import Captures
 from .cell_outputs import OUTPUT_TYPES, CellOutputs
 from .cell_queue import Asked
 from .frames import SIGNATURE_BYTES
@@ -33,6 +34,7 @@ class Run:
     def __init__(self, asked: Asked, log: RunLog | None, aside: str = "") -> None:
         self.asked, self.log = asked, log
         self.outputs = CellOutputs(aside)
+        self.captures = Captures(aside)
         self.times: dict[str, str] = {}
         self.count: int | None = None
         self.status = ""
@@ -61,6 +63,10 @@ class Run:
     @staticmethod
     def head(asked: Asked) -> Row:
         return {"asked": dataclasses.asdict(asked)}
+
+    @property
+    def size(self) -> int:
+        return self.outputs.size + self.captures.size
 
     def execution(self) -> Execution:
         """As any code that was run in a workspace is shown; text in full, as far as it is kept."""
@@ -92,6 +98,18 @@ class Run:
         self.note({**row, "date": date.isoformat() if isinstance(date, datetime) else ""})
         return True
 
+    def hear_widget(self, content: Mapping[str, Any], signature: bytes) -> bool:
+        """A row of `Captures.hear`, of a message; False for one that was heard before."""
+        text = signature.decode("ascii", "replace")[:SIGNATURE_BYTES]
+        if text in self._taken:
+            return False
+        self.note({"type": "widget", "content": content, "signature": text})
+        return True
+
+    def update(self, content: Mapping[str, Any], size: int) -> bool:
+        """Of a display of any cell; whether one is here."""
+        return any([self.outputs.update(content, size), self.captures.update(content, size)])
+
     def note(self, row: Row) -> None:
         if self.log is not None:
             try:
@@ -104,10 +122,12 @@ class Run:
                 self.log.replace([self.head(self.asked), self._snapshot()])
 
     def _shortened(self, row: Row) -> Row:
-        """Of a stream that is cut anyway, the number of characters is enough."""
-        if row["type"] != "stream" or not self.outputs.cut_characters:
+        """Of a stream that is kept nowhere, the number of characters is enough."""
+        if row["type"] != "stream" or not self._outputs_now.cut_characters:
             return row
-        text = row["content"].get("text")
+        name, text = row["content"].get("name"), row["content"].get("text")
+        if name not in self.aside or self._aside_size[name] < ASIDE_MAX:
+            return row
         return {**row, "type": "cut", "content": {"characters": len(text) if isinstance(text, str) else 0}}
 
     def _apply(self, row: Row) -> None:
@@ -117,7 +137,7 @@ class Run:
             if len(self._taken) > SIGNATURES_MAX:
                 del self._taken[next(iter(self._taken))]
         if type in OUTPUT_TYPES:
-            self.outputs.take(type, content, row["size"])
+            self._take_output(type, content, row["size"])
             self._put_aside(type, content)
         else:
             getattr(self, f"_apply_{type}")(content, str(row.get("date", "")))
@@ -147,10 +167,10 @@ class Run:
         self._check_over()
 
     def _apply_input_request(self, content: Mapping[str, Any], date: str) -> None:
-        self.question = {
-            "prompt": str(content.get("prompt", ""))[:PROMPT_MAX],
-            "password": content.get("password") is True,
-        }
+        self.question = question_of(content)
+
+    def _apply_unasked(self, content: Mapping[str, Any], date: str) -> None:
+        self.question = None
 
     def _apply_answered(self, content: Mapping[str, Any], date: str) -> None:
         """`shown`: as the page that asks itself shows it."""
@@ -161,7 +181,17 @@ class Run:
         self.sent = True
 
     def _apply_cut(self, content: Mapping[str, Any], date: str) -> None:
-        self.outputs.cut_characters += content["characters"]
+        self._outputs_now.cut_characters += content["characters"]
+
+    def _apply_widget(self, content: Mapping[str, Any], date: str) -> None:
+        self.captures.hear(content)
+
+    def _apply_widgets_sent(self, content: Mapping[str, Any], date: str) -> None:
+        self.captures.sent()
+
+    def _apply_widget_silent(self, content: Mapping[str, Any], date: str) -> None:
+        """Nobody says what it had before: what it took stays where everybody sees it."""
+        self.outputs.fill(self.captures.give_up(content["widget"]))
 
     def _apply_failed(self, content: Mapping[str, Any], date: str) -> None:
         """Of the server: it was not run, or not to its end."""
@@ -180,8 +210,23 @@ class Run:
         self.times, self.count, self.sent = content["times"], content["count"], True
         self.question = content["question"]
         self._taken = dict.fromkeys(content["taken"])
+        self.captures.restore(content["captures"])
+        for name, text in content["aside"].items():
+            self._put_aside("stream", {"name": name, "text": text})
 
     # -- parts ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _outputs_now(self) -> CellOutputs:
+        """Where the next output goes."""
+        taker = self.captures.taker
+        return self.outputs if taker is None else taker.outputs
+
+    def _take_output(self, type: str, content: Mapping[str, Any], size: int) -> None:
+        if type == "update_display_data":
+            self.update(content, size)
+        elif not self.captures.take(type, content, size):
+            self.outputs.take(type, content, size)
 
     def _snapshot(self) -> Row:
         content = {
@@ -190,6 +235,8 @@ class Run:
             "count": self.count,
             "question": self.question,
             "taken": list(self._taken),
+            "captures": self.captures.saved(),
+            "aside": {name: "".join(parts) for name, parts in self.aside.items()},
         }
         return {"type": "snapshot", "content": content}
 
@@ -209,3 +256,7 @@ class Run:
             self._aside_size[name] += len(text)
             if text:
                 self.aside[name].append(text)
+
+
+def question_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {"prompt": str(content.get("prompt", ""))[:PROMPT_MAX], "password": content.get("password") is True}

@@ -96,9 +96,12 @@ def _history_class(configured: Any, directory: Path) -> Any:
     from jupyter_server_ydoc.stores import SQLiteYStore
     from traitlets import Unicode
 
+    from .history_store import HistoryStore
+
     if not issubclass(configured, SQLiteYStore):
         return configured  # an operator's choice
-    return type("WorkspaceYStore", (configured,), {"db_path": Unicode(str(directory / "history.db"), config=True)})
+    members = {"db_path": Unicode(str(directory / "history.db"), config=True)}
+    return type("WorkspaceYStore", (HistoryStore, configured), members)
 
 
 def _file_ids_class(file: Path) -> Any:

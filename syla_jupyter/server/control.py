@@ -28,6 +28,8 @@ class Page:
     end: bool
     missing_lines: int | None
     busy: bool
+    question: Mapping[str, Any] | None
+    """What `input()` waits for: id of the request, prompt, password; empty: nothing; None: it does not say."""
 
 
 def parse_page(content: Mapping[str, Any], packed: bytes) -> Page:
@@ -53,7 +55,9 @@ def parse_page(content: Mapping[str, Any], packed: bytes) -> Page:
             messages.append(frames)
     missing = content.get("missing_lines")
     missing = missing if isinstance(missing, int) else None
-    return Page(messages, content.get("end") is True, missing, content.get("busy") is True)
+    question = content.get("question")
+    asked = question if isinstance(question, dict) else None
+    return Page(messages, content.get("end") is True, missing, content.get("busy") is True, asked)
 
 
 class Control:

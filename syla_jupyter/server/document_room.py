@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_server.utils import ensure_async
 from jupyter_server_ydoc.loaders import FileLoader
-from jupyter_server_ydoc.rooms import DocumentRoom
 from jupyter_server_ydoc.utils import LogLevel, OutOfBandChanges
 from jupyter_ydoc import ydocs
 from pycrdt import Doc
@@ -28,6 +27,7 @@ from pycrdt.store import YDocNotFound
 from ..access.acting import AND, acting
 from ..model.clock import Clock
 from .documents import Fate, Synced, SyncedStates, conflict_path, digest_of, fate_of
+from .fanout import FanoutRoom
 
 RETRY_MAX_SECONDS = 8.0
 STOP_SECONDS = 10.0
@@ -80,7 +80,7 @@ class WorkspaceFileLoader(FileLoader):  # type: ignore[misc]
             await callback()
 
 
-class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
+class WorkspaceRoom(FanoutRoom):
     documents: Documents
     """Of the class that is made for a server."""
     if TYPE_CHECKING:
@@ -97,11 +97,6 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
         self.editors: set[str] = set()
         """Who has written into it since it was saved."""
         self._synced = Synced()
-        self._made = self._kept = 0
-        """Updates, since the room is open; and how many of them are in the history."""
-        self._kept_more = asyncio.Event()
-        self._write: Any = None
-        """The history's own, before they are counted."""
         super().__init__(*args, **kwargs)
 
     @property
@@ -128,7 +123,6 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
                 self._taking = False
             self.ready = True
         await self.ydoc_observed.wait()
-        self._count_updates()
         self._emit(LogLevel.INFO, "initialize", "Room initialized")
         if self.unsaved:
             self._save_soon()
@@ -188,41 +182,25 @@ class WorkspaceRoom(DocumentRoom):  # type: ignore[misc]
 
     # -- kept in the history ---------------------------------------------------------------------------------------
 
-    def _count_updates(self) -> None:
+    async def _keep_all(self) -> None:
+        """In one piece, whatever is in the history already. Without a history there is still the file."""
         if self.ystore is None:
             return
-        write = self.ystore.write
-
-        async def counted(update: bytes) -> None:
-            await write(update)
-            self._kept += 1
-            self._kept_more.set()
-
-        def made(event: Any) -> None:
-            self._made += 1
-
-        self._write, self.ystore.write = write, counted
-        self._counting = self.ydoc.observe(made)
-
-    async def _keep_all(self) -> None:
-        """In one piece, whatever is in the history already."""
-        if self.ystore is not None:
-            await (self._write or self.ystore.write)(self.ydoc.get_update())
+        try:
+            await self.ystore.write(self.ydoc.get_update())
+        except Exception as exc:
+            self.log.warning("%s is not in its history: %r", self._room_id, exc)
 
     async def keep_up(self) -> None:
         """All that was heard until now is in the history. That must not be behind the file either: it would be taken
         for ahead of it when it is opened again."""
-        if self.ystore is None:
+        if self._keeping is None:
             return
-        made = self._made
         try:
             async with asyncio.timeout(KEEP_UP_SECONDS):
-                while self._kept < made:
-                    self._kept_more.clear()
-                    await self._kept_more.wait()
+                await self._keeping.up_to_now()
         except TimeoutError:
             await self._keep_all()
-            self._kept = max(self._kept, made)
 
     # -- saved -----------------------------------------------------------------------------------------------------
 

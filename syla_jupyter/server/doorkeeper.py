@@ -80,7 +80,8 @@ class Doorkeeper:
     open_routes : patterns of paths, below the server's base, that any user may ask for: of other extensions.
     hub_owner : whose server it is where JupyterHub says who asks; empty elsewhere.
     find_session : coroutine function, by id; gives Jupyter's model, or raises `HTTPError`.
-    holds : whether what proved who a user is still does; may block.
+    holds : (user, version of the store) -> whether what proved who he is still does; may block.
+    came : called with a user's name and a workspace's id when he was let in because every user is; may block.
     own : of a gate that says so, has a handler serve what belongs to the user of that name; `HTTPError`.
     """
 
@@ -94,13 +95,14 @@ class Doorkeeper:
         base_url: str,
         open_routes: Sequence[str] = (),
         hub_owner: str = "",
-        holds: Callable[[Any], bool] = lambda user: True,
+        holds: Callable[[Any, int], bool] = lambda user, version: True,
+        came: Callable[[str, str], None] = lambda user, workspace: None,
         own: Callable[[web.RequestHandler, str], None] | None = None,
     ) -> None:
         self._gates, self._naming, self._guard, self._find_session = gates, naming, guard, find_session
         base = re.escape(base_url.rstrip("/"))
         self._open = [re.compile(f"{base}{pattern}") for pattern in open_routes]
-        self._hub_owner, self._holds, self._own = hub_owner, holds, own
+        self._hub_owner, self._holds, self._came, self._own = hub_owner, holds, came, own
         self.sockets = OpenSockets(version=guard.version, holds=self._still_known, again=self._again)
 
     def _principal(self, user: Any) -> Principal | None:
@@ -136,21 +138,29 @@ class Doorkeeper:
         request = Request(principal, _names(handler), body_of(handler.request.body) if asks else {}, session)
         asked = Asked(user, gate, rule, request, f"{method} {path}", origin_of(handler))
         try:
-            passed = await asyncio.to_thread(self._decided, asked)
+            passed = await asyncio.to_thread(self._entered, asked)
         except SylaError as exc:
             raise web.HTTPError(describe(exc)[0], DENIED) from exc
         if passed is None:
             raise web.HTTPError(403, DENIED)
         return passed
 
-    def _decided(self, asked: Asked) -> Passed | None:
-        """Blocks. None: he may not; the reason is in the log then."""
+    def _entered(self, asked: Asked) -> Passed | None:
+        """As `_decided`, for the first time."""
+        by_link = set[str]()
+        passed = self._decided(asked, by_link)
+        for workspace in by_link if passed is not None else ():
+            self._came(asked.request.principal.name, workspace)
+        return passed
+
+    def _decided(self, asked: Asked, by_link: set[str] | None = None) -> Passed | None:
+        """Blocks. None: he may not; the reason is in the log then. To `by_link` goes what he may as every user may."""
         gate, principal = asked.gate, asked.request.principal
         if principal.admin or asked.rule is Level.USER:
             return Passed(gate, principal, asked=asked)
         target, why = HOST, f"{asked.what}: for admins of the server"
         if isinstance(asked.rule, tuple):
-            target, why = self._why_not(asked.rule, asked.request, asked.what)
+            target, why = self._why_not(asked.rule, asked.request, asked.what, by_link)
         if why:
             self._guard.refuse(principal.name, target, why, asked.origin)
             return None
@@ -166,8 +176,8 @@ class Doorkeeper:
             return None
         return self._decided(replace(asked, request=replace(asked.request, principal=principal)))
 
-    def _still_known(self, passed: Passed) -> bool:
-        return passed.asked is not None and self._holds(passed.asked.user)
+    def _still_known(self, passed: Passed, version: int) -> bool:
+        return passed.asked is not None and self._holds(passed.asked.user, version)
 
     def give_own(self, handler: web.RequestHandler, passed: Passed) -> None:
         """What everybody else than the owner has of his own is put in the place of the owner's."""
@@ -192,7 +202,9 @@ class Doorkeeper:
     def _may_read(self, principal: Principal, workspace: str) -> bool:
         return workspace != NOWHERE and self._guard.decide(principal, Permission.READ, workspace).allowed
 
-    def _why_not(self, asks: tuple[Ask, ...], request: Request, what: str) -> tuple[str, str]:
+    def _why_not(
+        self, asks: tuple[Ask, ...], request: Request, what: str, by_link: set[str] | None = None
+    ) -> tuple[str, str]:
         """Blocks. (of which workspace, why); no reason: he may."""
         for one in asks:
             try:
@@ -205,6 +217,8 @@ class Doorkeeper:
                 decision = self._guard.decide(request.principal, one.permission, workspace)
                 if not decision.allowed:
                     return workspace, f"{what}: {one.permission}: {decision.reason}"
+                if decision.by_link and by_link is not None:
+                    by_link.add(workspace)
         return NOWHERE, ""
 
     async def _session(self, handler: web.RequestHandler, rule: Rule) -> Any:
@@ -293,6 +307,7 @@ class GuardedSocket(GuardedHandler):
     def open(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self._passed is not None and self._passed.asked is not None:
             self._keeper.sockets.add(self)
+        self.set_nodelay(True)  # else what is said next waits for the page's answer to what was said before
         self._loud = _is_loud(self._passed)
         return super().open(*args, **kwargs) if self._loud else None  # type: ignore[misc]
 

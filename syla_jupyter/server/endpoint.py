@@ -14,7 +14,7 @@ import re
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar, cast
 
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from jupyter_server.base.handlers import APIHandler
@@ -23,12 +23,13 @@ from tornado import web
 
 from ..access.acting import acting
 from ..access.service import Caller
-from ..model.errors import BadInput, InsufficientResources
+from ..model.errors import BadInput, Cancelled, InsufficientResources
 from ..model.people import Principal
 from . import errors
 from .auth import origin_of
 from .gates import Gate, Level
 from .handlers import Call, Reply, Services
+from .operations import Download
 from .route import PREFIX, Route
 
 log = logging.getLogger("syla.server")
@@ -117,13 +118,18 @@ class Endpoint(JsonErrors, APIHandler):
         else:
             await self._send(reply.stream)
 
-    async def _send(self, stream: BinaryIO) -> None:
-        """A client that goes away ends it."""
+    async def _send(self, stream: Download) -> None:
+        """A client that goes away ends it; one that cancels gets less than it was promised, which is no file."""
         self.set_header("Content-Type", "application/octet-stream")
-        with stream:
-            while data := await in_pool(functools.partial(stream.read, STREAM_BYTES)):
-                self.write(data)
-                await self.flush()
+        self.set_header("Content-Length", stream.total_bytes)
+        with contextlib.closing(stream):
+            try:
+                while data := await in_pool(functools.partial(stream.read, STREAM_BYTES)):
+                    self.write(data)
+                    await self.flush()
+            except Cancelled:
+                cast(Any, self.request.connection).close()
+                return
         self.finish()
 
     def _content(self) -> bytes:

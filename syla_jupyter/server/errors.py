@@ -11,15 +11,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from pydantic import ValidationError
 from tornado.web import HTTPError
 
 from ..model import errors as tree
 from ..model.errors import BadInput, SylaError
+from ..model.workspace import readable_bytes
 from .wire import ErrorAnswer, ErrorBody
 
-log = logging.getLogger("syla.server")
+_log = logging.getLogger("syla.server")
 SHOWN_MAX = 100  # characters of a name that somebody made up
 
 STATUS: Mapping[type[SylaError], int] = {
@@ -33,6 +35,7 @@ STATUS: Mapping[type[SylaError], int] = {
     tree.WrongState: 409,
     tree.Cancelled: 409,
     tree.Conflict: 409,
+    tree.Busy: 409,
     tree.TooMany: 429,
     tree.InsufficientResources: 409,
     tree.UnknownVersion: 404,
@@ -40,6 +43,7 @@ STATUS: Mapping[type[SylaError], int] = {
     tree.UnknownTeam: 404,
     tree.UnknownInvitation: 404,
     tree.UnknownExecution: 404,
+    tree.UnknownOperation: 404,
     tree.Forbidden: 403,
     tree.NoServer: 503,
     tree.AuditDamaged: 502,
@@ -82,8 +86,8 @@ MESSAGES = {
 }
 
 
-def describe(error: BaseException) -> tuple[int, ErrorAnswer]:
-    """(status, body). Never shows what a bug, or another library, has to say."""
+def describe(error: BaseException, *, log: bool = True) -> tuple[int, ErrorAnswer]:
+    """(status, body). Never shows what a bug, or another library, has to say. `log`: it is written there."""
     if isinstance(error, SylaError):
         kind = next(cls for cls in type(error).__mro__ if cls in STATUS)
         field = error.field if isinstance(error, BadInput) else None
@@ -91,7 +95,8 @@ def describe(error: BaseException) -> tuple[int, ErrorAnswer]:
         return STATUS[kind], _answer(type(error).code, error.message, error.hint, type(error).retryable, field)
     if isinstance(error, HTTPError):
         return error.status_code, plain(error.status_code, _said(error))
-    log.error("a request failed", exc_info=error)
+    if log:
+        _log.error("a request failed", exc_info=error)
     return 500, plain(500)
 
 
@@ -102,13 +107,22 @@ def plain(status: int, message: str | None = None) -> ErrorAnswer:
 
 def bad_field(exc: ValidationError, what: type) -> BadInput:
     """The first thing that is wrong with a request, without what was sent: it may be secret, or long."""
-    first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
+    first = exc.errors(include_url=False, include_input=False)[0]
     field = ".".join(str(part)[:SHOWN_MAX] for part in first["loc"][:8]) or "body"
     if first["type"] == "extra_forbidden":
         known = ", ".join(getattr(what, "model_fields", {})) or "none"
         return BadInput(field, "there is no such field", f"Fields here: {known}" if len(first["loc"]) == 1 else "")
     more = exc.error_count() - 1
-    return BadInput(field, first["msg"][:500], f"{more} more of the fields are wrong" if more else "")
+    said = _bound(field, first.get("ctx") or {}) or first["msg"][:500]
+    return BadInput(field, said, f"{more} more of the fields are wrong" if more else "")
+
+
+def _bound(field: str, context: Mapping[str, Any]) -> str:
+    """Of a number that is out of its bounds, which are ours; bytes in the unit that a person would choose."""
+    for name, said in {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}.items():
+        if isinstance(bound := context.get(name), int | float):
+            return f"give {said} {readable_bytes(int(bound)) if field.endswith('_bytes') else bound}"
+    return ""
 
 
 def _answer(code: str, message: str, hint: str, retryable: bool, field: str | None) -> ErrorAnswer:

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ..model.people import Role
-from .wire import Snapshot, Wire, Workspace
+from .operation_wire import OperationShown
+from .wire import ErrorBody, Snapshot, Wire, Workspace
 
 WarningKind = Literal["policy", "disk", "memory", "kernel"]
 
@@ -117,12 +118,12 @@ class PresenceEvent(Wire):
 
 
 class AccessEvent(Wire):
-    """Somebody asks for a role, to those who may give it; or was refused, to himself alone."""
+    """Somebody asks for a role, or was refused one by one of them, to those who may give it; or to himself alone."""
 
     event: Literal["access"] = "access"
     id: str
     time: datetime
-    what: Literal["asked", "refused"]
+    what: Literal["asked", "refused", "answered"] = Field(description="`refused` is to who asked, `answered` is not.")
     workspace_id: str | None = Field(description="Not told to who was refused.")
     called: str = Field(description="As he named the workspace.")
     user: str
@@ -149,15 +150,26 @@ class WhereEvent(Wire):
     workspace_id: str
 
 
+class OperationEvent(Wire):
+    """How far something that takes long is, twice a second at most. Not kept; `operations` has what is under way."""
+
+    event: Literal["operation"] = "operation"
+    time: datetime
+    ended: bool
+    error: ErrorBody | None = Field(description="Why it came to nothing, once it has ended.")
+    operation: OperationShown
+
+
 class FilesEvent(Wire):
-    """Files were changed by way of this server: its contents, and documents that are open. Many at once are told as
-    one, once a second at most. What code in the workspace writes is not told."""
+    """Files were changed. By way of this server, its contents and documents that are open: many at once are told as
+    one, once a second at most. Or, `write`, by code, as far as a short look says after it has run: of a large tree what
+    lies deep is not seen, of what was removed the directory is named. Terminals and other processes are not told."""
 
     event: Literal["files"] = "files"
     id: str
     time: datetime
     workspace_id: str
-    action: str = Field(description="save, rename, copy, delete")
+    action: str = Field(description="save, rename, copy, delete; write: by code in the workspace.")
     user: str = Field(description="Who did it; empty: nobody in particular.")
     count: int
     paths: list[str] = Field(description="As the contents API has them; some of many.")
@@ -176,4 +188,5 @@ Event = (
     | FilesEvent
     | AccessEvent
     | ConflictEvent
+    | OperationEvent
 )

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jupyter_server.extension.application import ExtensionApp
 from tornado.ioloop import IOLoop
@@ -246,6 +246,7 @@ class SylaExtension(ExtensionApp):
             open_routes=self.open_routes,
             hub_owner=application.environ.get("JUPYTERHUB_USER", "") if of_hub(server.identity_provider) else "",
             holds=partial(holds, access.identities),
+            came=access.visits.came,
             own=OwnPages(application.settings.data_dir / "pages").give,
         )
         put_in_force(server.web_app, keeper, {"EventHandler": NoForgery, **self._guard_rooms(application, naming)})
@@ -268,7 +269,7 @@ class SylaExtension(ExtensionApp):
         rooms = Rooms(
             self._rest.presences,
             application.clock,
-            may_read(application.access().guard, naming),
+            may_read(application.access().guard, naming, application.clock),
             collaboration.document_types(),
             Attending(self._rest.presences, application.clock, self._rest.attended).look,
         )
@@ -344,6 +345,7 @@ class SylaExtension(ExtensionApp):
         if self._housekeeping is not None:
             await asyncio.to_thread(self._housekeeping.stop)
         if self._rest is not None:
+            self._rest.written.stop()
             await self._rest.telling.stop()
         if self._terminals is not None:
             await self._terminals.terminate_all()
@@ -358,15 +360,15 @@ class SylaExtension(ExtensionApp):
         self._housekeeping = Housekeeping(
             application,
             activity=activity,
-            warned=partial(warned, kind="policy"),
             disk_warned=partial(warned, kind="disk"),
             tidy=partial(self._forget_histories, application),
         )
         self._server.kernel_manager.tell_end = partial(tell_end, application.registry().catalog, warned)
-        loop: Any = self._server.io_loop
-        telling.loop, telling.workspace_at = loop.asyncio_loop, self._naming(application).at
+        telling.loop = self._rest.written.loop = cast(Any, self._server.io_loop).asyncio_loop
+        telling.workspace_at = self._naming(application).at
         self._server.kernel_manager.tell_execute = telling.executed
-        self._server.contents_manager.tell_change = telling.file_changed
+        self._server.kernel_manager.tell_run = self._rest.written.runs
+        self._server.contents_manager.tell_change = self._rest.file_changed
         self._housekeeping.start()
 
     def _forget_histories(self, application: app.Application) -> list[str]:

@@ -22,6 +22,10 @@ def parent_of(message: list[bytes]) -> bytes:
     return _part(message, 3)
 
 
+def content_of(message: list[bytes]) -> bytes:
+    return _part(message, 5)
+
+
 def _part(message: list[bytes], number: int) -> bytes:
     try:
         return message[message.index(DELIMITER) + number]

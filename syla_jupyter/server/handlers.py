@@ -11,9 +11,10 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 from tornado.web import HTTPError
@@ -24,7 +25,7 @@ from ..metrics.gauges import group_usage
 from ..model.errors import BadInput, NotConfirmed, SylaError, UnknownWorkspace
 from ..model.people import Permission, Principal
 from ..model.policy import Policy
-from ..model.record import WorkspaceRecord
+from ..model.record import State, WorkspaceRecord
 from ..model.workspace import Limits
 from ..workspaces.executions import ExecutionCache
 from ..workspaces.finding import find_for
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from ..app import Application
     from .announcer import Announcer
     from .at_work import AtWork
+    from .operations import Download, Operations
     from .queue_handlers import Desk
     from .rooms import Presences
     from .telling import Telling
+    from .written import Written
 
 log = logging.getLogger("syla.server")
 Changed = TypeVar("Changed", Limits, Policy)
@@ -56,6 +59,8 @@ class Services:
     desk: Desk
     presences: Presences
     telling: Telling
+    written: Written
+    operations: Operations
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,13 @@ class Call:
     def shown(self, record: WorkspaceRecord, status: int = 200) -> Reply:
         return Reply(show(self.services, record), status, _etag(record))
 
+    def watched(
+        self, record: WorkspaceRecord, verb: str, needs: Permission, *, cancellable: bool = True
+    ) -> AbstractContextManager[Watch]:
+        """Of what takes long: it is told how far it is. `needs`: of somebody else who wants to cancel it."""
+        user = self.caller.principal.name
+        return self.services.operations.watched(record, verb, user, needs, cancellable=cancellable)
+
     def execution(self) -> str | None:
         execution: str | None = (self.query or self.body).execution
         return execution
@@ -86,8 +98,8 @@ class Reply:
     body: BaseModel | Mapping[str, Any] | None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    stream: BinaryIO | None = None
-    """Sent instead of a body, from where it stands, and closed."""
+    stream: Download | None = None
+    """Sent instead of a body, and closed."""
 
     def text(self) -> str:
         if self.body is None:
@@ -187,7 +199,8 @@ def delete_workspace(call: Call) -> Reply:
             "Give its name in `confirm`, or archive it first",
         )
     try:
-        call.services.application.registry().delete(record.id, execution=call.execution(), confirmed=asked.force)
+        with call.watched(record, "delete", Permission.DELETE, cancellable=False):
+            call.services.application.registry().delete(record.id, execution=call.execution(), confirmed=asked.force)
     except NotConfirmed as exc:
         said = exc.message.removeprefix(f"{exc.field}: ")
         raise NotConfirmed("force", said, "Archive it first, or add `force=true` and its name as `confirm`") from exc
@@ -199,23 +212,33 @@ def delete_workspace(call: Call) -> Reply:
 
 def suspend_workspace(call: Call) -> Reply:
     asked: wire.SuspendWorkspace = call.body
-    registry = call.services.application.registry()
-    return call.shown(registry.suspend(call.found().id, stop=asked.stop, execution=call.execution()))
+    registry, record = call.services.application.registry(), call.found()
+    with call.watched(record, "stop" if asked.stop else "suspend", Permission.WRITE, cancellable=False):
+        return call.shown(registry.suspend(record.id, stop=asked.stop, execution=call.execution()))
 
 
 def resume_workspace(call: Call) -> Reply:
     notes: list[str] = []
-    record, level = call.services.application.registry().resume(call.found().id, watch=Watch(note=notes.append))
+    record = call.found()
+    archived = record.state is State.ARCHIVED  # then it is brought back first, which can be taken back
+    with call.watched(record, "resume", Permission.EXECUTE, cancellable=archived) as watch:
+        watch = dataclasses.replace(watch, note=notes.append)
+        record, level = call.services.application.registry().resume(record.id, watch=watch)
     return _with(call.shown(record), wire.ResumedWorkspace, level=level, notes=[shown.plain(note) for note in notes])
 
 
 def archive_workspace(call: Call) -> Reply:
-    return call.shown(call.services.application.registry().archive(call.found().id, execution=call.execution()))
+    registry, record = call.services.application.registry(), call.found()
+    with call.watched(record, "archive", Permission.ADMIN) as watch:
+        return call.shown(registry.archive(record.id, execution=call.execution(), watch=watch))
 
 
 def recover_workspace(call: Call) -> Reply:
     notes: list[str] = []
-    record = call.services.application.registry().recover(call.found().id, watch=Watch(note=notes.append))
+    record = call.found()
+    with call.watched(record, "recover", Permission.WRITE) as watch:
+        watch = dataclasses.replace(watch, note=notes.append)
+        record = call.services.application.registry().recover(record.id, watch=watch)
     return _with(call.shown(record), wire.RecoveredWorkspace, notes=[shown.plain(note) for note in notes])
 
 

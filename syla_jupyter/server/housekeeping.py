@@ -61,7 +61,6 @@ class Housekeeping:
     """Parameters
     ----------
     activity : who is at work, by workspace id; each is asked at every sweep, from the janitor's thread.
-    warned : told before something is ended, in words.
     disk_warned : told when a disk is nearly full.
     tidy : removes what is nobody's any more, besides what is removed here; gives a line for each thing done.
     """
@@ -71,7 +70,6 @@ class Housekeeping:
         application: Application,
         *,
         activity: list[Callable[[], Mapping[str, Signals]]],
-        warned: Callable[[WorkspaceRecord, str], None],
         disk_warned: Callable[[WorkspaceRecord, str], None],
         tidy: Callable[[], list[str]] = list,
     ) -> None:
@@ -102,7 +100,6 @@ class Housekeeping:
             activity=activity,
             inside=Inquiry(registry=registry, settings=settings, clock=application.clock),
             extra=lambda: [*watch.sweep(), *memory.sweep(), *timer.sweep()],
-            warned=warned,
             tidy=lambda: [*registry.finish(), *application.service.reconcile(), *forget(), *tidy()],
         )
         self._thread = JanitorThread(janitor.sweep)

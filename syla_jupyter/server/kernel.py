@@ -176,6 +176,7 @@ class WorkspaceKernel(ServerKernelManager):
             now = True
         ended = await super().shutdown_kernel(now=now, restart=restart)
         if not restart:
+            self._all.note_run(self, False)
             self._all.forget(self.kernel_id)
             self._all.close_runs(self)
         return ended
@@ -209,6 +210,7 @@ class WorkspaceKernel(ServerKernelManager):
     @observe("execution_state")
     def _execution_state_changed(self, change: Any) -> None:
         self.state_changes += 1
+        self._all.note_run(self, change["new"] == "busy")
         if change["new"] == DEAD:
             self._all.end_runs(self, self.reason)
         if change["old"] == "busy" and change["new"] == "idle":

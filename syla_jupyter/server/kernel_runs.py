@@ -155,11 +155,11 @@ class KernelRuns:
 
     def _add(self, run: Run, cell: SharedCell) -> None:
         self._runs[run.asked.id], self._cells[run.asked.id] = run, cell
-        size = sum(one.outputs.size for one in self._runs.values()) if len(self._runs) > LATE_MAX // 4 else 0
+        size = sum(one.size for one in self._runs.values()) if len(self._runs) > LATE_MAX // 4 else 0
         for id in [id for id, one in self._runs.items() if one.finished.is_set()]:
             if len(self._runs) <= LATE_MAX and size <= LATE_SIZE_MAX:
                 break
-            size -= self._runs.pop(id).outputs.size
+            size -= self._runs.pop(id).size
             del self._cells[id]
 
     def _advance(self) -> None:
@@ -344,7 +344,7 @@ class KernelRuns:
         size = len(frames[-1]) if frames else 0
         if update:
             for one in self._runs.values():
-                if one is not run and one.outputs.update(message["content"], size):
+                if one is not run and one.update(message["content"], size):
                     self._touch(one)
         if run is not None and run.take(message, signature_of(frames), size):
             self._touch(run)

@@ -71,9 +71,11 @@ class Survival:
 class WorkspaceKernelManager(AsyncMappingKernelManager):
     _survival: Survival | None = None
     tell_end: Callable[[str, str, WarningKind], None] | None = None
+    """Blocks. Told of kernels that ended by themselves: workspace id, why, and of what kind that is."""
     tell_execute: Callable[[str, str], None] | None = None
     """(workspace id, user): a page of his has code run."""
-    """Blocks. Told of kernels that ended by themselves: workspace id, why, and of what kind that is."""
+    tell_run: Callable[[str, str, bool], None] | None = None
+    """(workspace id, kernel id, whether it is busy now)."""
 
     cells: Cells | None = None
     """Runs cells into shared documents; None where there are none."""
@@ -187,6 +189,10 @@ class WorkspaceKernelManager(AsyncMappingKernelManager):
             self._noted[id] = at
         except OSError as exc:
             self.log.warning("kernel %s will not be found by the next server: %s", id, exc)
+
+    def note_run(self, kernel: WorkspaceKernel, busy: bool) -> None:
+        if self.tell_run is not None and kernel.workspace_id:
+            self.tell_run(kernel.workspace_id, str(kernel.kernel_id), busy)
 
     # -- ends ----------------------------------------------------------------------------------------------------
 

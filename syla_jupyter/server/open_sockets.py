@@ -36,7 +36,8 @@ class OpenSockets(Generic[P]):
     Parameters
     ----------
     version : of all that a decision depends on; grows. May block, and raise.
-    holds : whether what proved who somebody is still does; asked each time. May block.
+    holds : (passed, version that was just read) -> whether what proved who somebody is still does; asked each time, of
+        each. May block, and is to ask the store for nothing while the version is the same.
     again : decide once more. May block, and raise.
     """
 
@@ -44,7 +45,7 @@ class OpenSockets(Generic[P]):
         self,
         *,
         version: Callable[[], int],
-        holds: Callable[[P], bool],
+        holds: Callable[[P, int], bool],
         again: Callable[[P], P | None],
         period_seconds: float = PERIOD_SECONDS,
         silent_seconds: float = SILENT_SECONDS,
@@ -98,7 +99,7 @@ class OpenSockets(Generic[P]):
         version = self._version()
         found: list[tuple[Socket[P], P | None]] = []
         for socket, passed, decided_at in rows:
-            if passed is None or not self._holds(passed):
+            if passed is None or not self._holds(passed, version):
                 found.append((socket, None))
             elif decided_at != version:
                 found.append((socket, self._again(passed)))

@@ -24,6 +24,7 @@ NAMES = {
     "token": "Its id.",
     "invitation": "Its id.",
     "execution_id": "As `execute` gave it.",
+    "operation": "Its id, as the list has it.",
     "version": "Number of a snapshot.",
     "a": "Number of a snapshot.",
     "b": "Number of another one.",

@@ -8,7 +8,7 @@ import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
-from ..access.decide import role_of
+from ..access.decide import comes_by_link, role_of
 from ..access.service import People
 from ..access.sharing import Sharing
 from ..model.errors import BadInput, UnknownInvitation, UnknownWorkspace
@@ -30,31 +30,6 @@ def list_members(call: Call) -> Reply:
     )
 
 
-def list_participants(call: Call) -> Reply:
-    """Names are those that the doorkeeper found out; what a page says of itself is its colour and its cursors."""
-    record, services = call.found(), call.services
-    guard = services.application.access().guard
-    access, rows = guard.access(record.id), []
-    for one in services.presences.everybody():
-        workspace, path = one.connection.document()
-        if workspace != record.id:
-            continue
-        principal, user, cursors = guard.principal(one.username), one.state.get("user", {}), one.state.get("cursors")
-        rows.append(
-            wire.Participant(
-                user=one.username,
-                display_name=shown.plain(user.get("display_name") or one.username),
-                role=None if principal is None else role_of(principal, access),
-                color=user.get("color"),
-                path=path,
-                cursors=shown.plain(cursors) if isinstance(cursors, list) else [],
-                joined_at=shown.time(one.joined_at),
-                last_activity_at=shown.time(one.active_at),
-            )
-        )
-    return Reply(wire.ParticipantList(participants=rows))
-
-
 def list_shared(call: Call) -> Reply:
     asked: wire.SharedQuery = call.query
     catalog, last = call.services.application.registry().catalog, ""
@@ -64,7 +39,8 @@ def list_shared(call: Call) -> Reply:
             return Reply(wire.SharedList(workspaces=rows, next=last))
         with contextlib.suppress(UnknownWorkspace):
             seen = show(call.services, catalog.by_id(access.workspace))
-            rows.append(wire.SharedWorkspace(**dict(seen), role=role))
+            by_link = comes_by_link(call.caller.principal, access)
+            rows.append(wire.SharedWorkspace(**dict(seen), role=role, via="link" if by_link else "member"))
         last = access.workspace
     return Reply(wire.SharedList(workspaces=rows, next=""))
 
@@ -76,10 +52,11 @@ def put_member(call: Call) -> Reply:
 
 
 def remove_member(call: Call) -> Reply:
-    """Oneself by oneself, whatever the role; anybody else by who may share."""
+    """Oneself by oneself, whatever the role, or because it is open to all; anybody else by who may share."""
     id, kind, subject = call.found().id, call.query.kind, call.names["user"]
     if kind is SubjectKind.USER and subject == call.caller.principal.name:
         _sharing(call).leave(call.caller, id)
+        call.services.application.access().visits.forget(subject, id)
     else:
         _sharing(call).unshare(call.caller, id, kind, subject)
     return Reply(None, 204)

@@ -104,33 +104,21 @@ class MemberList(Wire):
 
 
 class Participant(Wire):
-    user: str
-    display_name: str
-    role: Role | None = Field(description="What he may do here now.")
-    color: str | None
-    path: str = Field(description="Of the document, as the contents API has it.")
-    cursors: list[JsonValue] = Field(description="As his page says it, in positions of the shared document.")
-    joined_at: datetime
-    last_activity_at: datetime
-
-
-class ParticipantList(Wire):
-    participants: list[Participant] = Field(description="Who has which document open now, one for each page.")
-
-
-class Present(Wire):
     workspace_id: str
     user: str
     display_name: str
     role: Role | None = Field(description="What he may do there now.")
     color: str | None
     path: str = Field(description="Of a document that he has open, as the contents API has it.")
-    front: bool = Field(description="It is the one before him.")
-    idle_seconds: float = Field(description="Since he has done something in it.")
+    front: bool = Field(description="It is the one before him, of all that you may see.")
+    cursors: list[JsonValue] = Field(description="As his page says it, in positions of the shared document.")
+    joined_at: datetime
+    last_activity_at: datetime
+    idle_seconds: float = Field(description="Since then, by the server's clock.")
 
 
-class PresentList(Wire):
-    participants: list[Present] = Field(description="One for each document that somebody has open.")
+class ParticipantList(Wire):
+    participants: list[Participant] = Field(description="Who has which document open now, one for each page.")
 
 
 class ActivityQuery(Query):
@@ -162,6 +150,7 @@ class ActivityList(Wire):
 
 class SharedWorkspace(Workspace):
     role: Role = Field(description="Of who asks.")
+    via: Literal["member", "link"] = Field(description="`link`: he has come to it, as every user may.")
 
 
 class SharedList(Wire):

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -136,6 +136,8 @@ class CatchUp:
         self._echo = asyncio.Event()
         self._gaps = 0
         self.done = False
+        self.question: Mapping[str, Any] | None = None
+        """As `Page` has it, of the last page."""
         self._written: set[bytes] = set()
         replay.taken_by = self
 
@@ -200,6 +202,7 @@ class CatchUp:
             if page is None or not (page.messages or page.end):
                 return
             self._replay.replied_told = True
+            self.question = page.question
             if page.missing_lines is not None and page.messages:
                 self._missing(page.missing_lines, page.messages[0])
             for message in page.messages:

@@ -14,6 +14,8 @@ from ..model.happening import Happening, Kind
 from ..workspaces.activity import Signals
 from ..workspaces.executions import ExecutionCache
 from ..workspaces.lifecycle import Verb
+from ..workspaces.placement import WORKSPACES_DIR
+from ..workspaces.recent import changed_since
 from ..workspaces.registry import Change
 from .announcer import Announcer, RunChange
 from .at_work import AtWork
@@ -25,12 +27,15 @@ from .gates import Gate
 from .handlers import Services
 from .join_page import PATTERN as JOIN_PATTERN
 from .join_page import JoinPageHandler
+from .operations import Operation, Operations
 from .queue_handlers import Desk
 from .rooms import Presences
 from .route import PREFIX
 from .routes import ROUTES
+from .shown import api_path
 from .telling import Telling
 from .where import Whereabouts
+from .written import Written
 
 if TYPE_CHECKING:
     from ..app import Application
@@ -56,6 +61,7 @@ class Rest:
         self.desk, self.presences = Desk(), Presences()
         chronicle = application.chronicle()
         self.telling = Telling(chronicle, application.clock, self._tell, self._owner_of)
+        self.written = Written(application.clock, self._tell_written)
         self.also: Callable[[Happening], None] = lambda one: None
         """Told what clients are told."""
         self._services = Services(
@@ -68,11 +74,13 @@ class Rest:
             self.desk,
             self.presences,
             self.telling,
+            self.written,
+            Operations(application.clock, self._tell_operation),
         )
         self.presences.listeners.append(Whereabouts(self._tell_where).moved)
         application.registry().listeners.append(self._changed)
-        chronicle.write, chronicle.by_default = self.telling.note, ""
-        application.access().asking.listeners.append(self.announcer.asked)
+        chronicle.write, chronicle.news, chronicle.by_default = self.telling.note, self.telling.news, ""
+        application.access().visits.listeners.append(self.announcer.visited)
 
     def handlers(self) -> list[tuple[str, type, dict[str, Any]]]:
         """For `ExtensionApp.handlers`; the last of them takes everything else below `/syla`."""
@@ -129,6 +137,9 @@ class Rest:
         with contextlib.suppress(SylaError):  # deleted meanwhile, say; pages hear of that
             self.announcer.where(workspace, self._services.application.access().guard.access(workspace).owner)
 
+    def _tell_operation(self, one: Operation) -> None:
+        self.telling.submit(self.announcer.working, one)
+
     def conflicted(self, workspace: str, path: str, kept: str) -> None:
         """Both versions of a document are there now."""
         self.telling.submit(self._tell_conflict, workspace, path, kept)
@@ -137,6 +148,26 @@ class Rest:
         with contextlib.suppress(SylaError):
             owner = self._services.application.access().guard.access(workspace).owner
             self.announcer.conflicted(workspace, owner, path, kept)
+
+    def file_changed(self, action: str, path: str) -> None:
+        """By a door of this server."""
+        self.written.saved(path)
+        self.telling.file_changed(action, path)
+
+    def _tell_written(self, workspace: str, since: float) -> None:
+        with contextlib.suppress(SylaError):  # deleted meanwhile
+            record = self._services.application.store().get(workspace)
+            root = self._services.root
+            above = api_path(record.files, root)
+            if above is None:
+                return
+            prefix = f"{above}/" if above else ""
+            saved = {path.removeprefix(prefix) for path in self.written.saved_since(since) if path.startswith(prefix)}
+            barred = WORKSPACES_DIR if record.files == root else ""
+            found = changed_since(record.files, since, self._services.application.clock, barred=barred, known=saved)
+            if found.count:
+                paths = [f"{prefix}{path}" if path else above for path in found.paths]
+                self.announcer.wrote(record, paths, found.count)
 
     def aside(self, workspace: str, id: str) -> str:
         """Where all output of an execution is, for who sees only a part of it."""

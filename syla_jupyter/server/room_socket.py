@@ -14,6 +14,7 @@ each time, and told once in a while, in a message of its own. A request to save 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import isawaitable
@@ -22,9 +23,12 @@ from typing import Any
 from jupyter_server.base.websocket import WebSocketMixin
 from jupyter_server.utils import ensure_async
 from tornado import web
+from tornado.iostream import StreamClosedError
 
 from ..model.clock import Clock
 from ..model.people import Permission, Principal
+from .bounded import UNSENT_BYTES_MAX, Unsent
+from .bounded_websocket import CLOSE_CODE
 from .naming import NOWHERE
 from .rooms import GLOBAL, Participant, Presences, current_path, document_of, is_copy, vouched
 from .yjs_wire import Kind, Presence, awareness, kind_of, presences, save_number, told
@@ -33,10 +37,13 @@ SETTING = "syla_rooms"
 READERS_MESSAGE_MAX = 1 << 20  # bytes: what somebody has, and who he is
 WRITERS_MESSAGE_MAX = 128 << 20  # bytes: a notebook with its outputs
 TOLD_SECONDS = 30.0
+NAMED_SECONDS = 1.0
+NAMED_MAX = 1000  # paths
 ANSWER = b"\x00\x01"  # of the server, to "what I have"
 HANDSHAKE = ("Sec-Websocket-Key", "Sec-Websocket-Version")
 COME_AGAIN = 1012  # "service restart": pages connect again by themselves, and say all that they have
 SHOWN_ELSEWHERE = ("user", "current")
+log = logging.getLogger("syla.server")
 READ_ONLY = {"type": "read-only", "reason": "you may look on here, and not change anything; ask who shares this"}
 
 
@@ -56,6 +63,7 @@ class Rooms:
 
 class RoomSocket:
     _passed: Any
+    _unsent: Unsent
     _participant: Participant | None = None
     _heard_of = False
     """Whether anything of his was dropped: what comes later cannot be understood without it."""
@@ -133,6 +141,7 @@ class RoomSocket:
         rooms, now = self._rooms, self._rooms.clock.now()
         self._participant = Participant(self._room_id, self.current_user.username, self, now, active_at=now)
         rooms.presences.join(self._participant)
+        self._unsent = Unsent()
         await super().open(*args, **kwargs)  # type: ignore[misc]
         rooms.look()
 
@@ -200,6 +209,19 @@ class RoomSocket:
             await self.room.keep_up()  # so that a page knows from the answer that what it said before is kept
         await super().send(message)  # type: ignore[misc]
 
+    def hand(self: Any, frame: bytes) -> None:
+        """What everybody in a document hears alike (`fanout`). Who takes nothing of it is given up."""
+        connection = self.ws_connection
+        if self._passed is None or connection is None or connection.is_closing():
+            return
+        try:
+            write = connection.stream.write(frame)
+        except StreamClosedError:
+            return
+        if not self._unsent.has_room(len(frame), write if connection.stream.writing() else None):
+            log.warning("room %s: a page that takes none of %d bytes is closed", self._room_id, UNSENT_BYTES_MAX)
+            self.close(CLOSE_CODE, "the page does not take what happens here")
+
     def _readable(self: Any, principal: Principal, rows: list[Presence]) -> bytes:
         """Somebody is seen where he works on what one may read, and nothing else of him; elsewhere he is not there."""
         mine = self._participant.client if self._participant is not None else None
@@ -234,9 +256,23 @@ def _body(message: bytes) -> bytes:
     return bytes(read_message(message[1:]))
 
 
-def may_read(guard: Any, naming: Any) -> Any:
+def may_read(guard: Any, naming: Any, clock: Clock) -> Any:
+    """Everybody's place is told to everybody, so whose a path is is asked once for all of them; whether one may, each
+    time. Call it on the event loop alone."""
+    named: dict[str, tuple[float, str]] = {}
+
+    def at(path: str) -> str:
+        now = clock.monotonic()
+        asked_at, workspace = named.get(path, (-NAMED_SECONDS, ""))
+        if now - asked_at >= NAMED_SECONDS:
+            if len(named) >= NAMED_MAX:
+                named.clear()
+            workspace = naming.at(path)
+            named[path] = now, workspace
+        return workspace
+
     def decide(principal: Principal, path: str) -> bool:
-        workspace = naming.at(path)
+        workspace = at(path)
         return workspace != NOWHERE and bool(guard.decide(principal, Permission.READ, workspace).allowed)
 
     return decide

@@ -11,7 +11,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..model.people import Permission
-from . import handlers, queue_handlers, queue_wire, running, snapshot_handlers, snapshot_wire, usage_wire, wire
+from . import (
+    handlers,
+    operation_handlers,
+    operation_wire,
+    queue_handlers,
+    queue_wire,
+    running,
+    snapshot_handlers,
+    snapshot_wire,
+    usage_wire,
+    wire,
+)
 from .handlers import Call, Reply
 from .openapi import document
 from .people_routes import PEOPLE_ROUTES
@@ -92,6 +103,8 @@ ROUTES: tuple[Route, ...] = (
           refusals=(404, 409, *ENGINE), long=True),
     Route("GET", f"{MANY}/{{a}}/diff/{{b}}", snapshot_handlers.diff, "What changed from one version to another",
           answer=snapshot_wire.SnapshotDiff, refusals=(404, 409, *OBJECTS), long=True),
+    Route("GET", f"{MANY}/{{a}}/diff/{{b}}/file", snapshot_handlers.file_diff, "What changed in a file that both have",
+          query=snapshot_wire.FileQuery, answer=snapshot_wire.FileDiff, refusals=(404, 409, *OBJECTS), long=True),
     Route("POST", f"{ONE}/clone", snapshot_handlers.clone, "A workspace that is as this one, and goes its own way",
           action="write", needs=Permission.READ,
           body=snapshot_wire.CloneWorkspace, answer=snapshot_wire.RestoredSnapshot,
@@ -112,6 +125,10 @@ ROUTES: tuple[Route, ...] = (
           query=wire.EventsQuery, status=101, refusals=(404, 426, *STORE)),
     Route("GET", "events", socket_route, "Websocket: events of all your workspaces",
           query=wire.EventsQuery, status=101, refusals=(426, *STORE)),
+    Route("DELETE", f"{ONE}/operations/{{operation}}", operation_handlers.cancel, "Take back what is under way",
+          action="write", needs=Permission.READ, status=204, refusals=(404, 409, *STORE)),
+    Route("GET", "operations", operation_handlers.list_operations, "What takes long and is under way, oldest first",
+          query=operation_wire.OperationsQuery, answer=operation_wire.OperationList, refusals=STORE),
     Route("GET", "templates", handlers.list_templates, "What workspaces can be made of", answer=wire.TemplateList),
     Route("GET", "usage", handlers.get_usage, "What running workspaces hold, and how much there is",
           answer=usage_wire.Usage, refusals=STORE),

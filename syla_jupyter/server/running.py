@@ -26,7 +26,7 @@ def execute(call: Call) -> Reply:
     application, record = services.application, call.found()
     template = application.templates.get(record.template)
     start = kernel_start(application.settings, template, application.environ)
-    with services.at_work.on(record.id):
+    with services.at_work.on(record.id), services.written.running(record.id):
         live = application.registry().open(record.id)
         ensure(live, start, application.clock)
         application.service.settle_soon(live)

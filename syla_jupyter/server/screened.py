@@ -67,6 +67,10 @@ class ScreenedWebsocketConnection(TellingWebsocketConnection):
             return  # about a cell that it ran before its role changed
         super().handle_outgoing_message(stream, outgoing_msg)
 
+    def _say(self, type: str, content: dict[str, Any], header: dict[str, Any]) -> None:
+        if self._passed is not None:
+            super()._say(type, content, header)
+
     def _kernel_info(self) -> Mapping[str, Any]:
         """As the kernel itself has said, to whichever page came first."""
         future = getattr(self.kernel_manager, "_kernel_info_future", None)

@@ -93,10 +93,11 @@ class SharedCell:
         if cell is None:
             return
         state = IDLE if ended else RUNNING
+        number = count if ended else None  # with a number a page takes it for ended
         with document.ydoc.transaction():
             self._show_outputs(document, cell, outputs)
-            if count != cell.get("execution_count"):
-                cell["execution_count"] = count
+            if number != cell.get("execution_count"):
+                cell["execution_count"] = number
             if cell.get("execution_state") != state:
                 cell["execution_state"] = state
             metadata = cell.get("metadata")

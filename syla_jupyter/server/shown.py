@@ -20,7 +20,8 @@ from ..workspaces.execution import Execution
 from ..workspaces.inspection import Package, Variable
 from ..workspaces.lifecycle import allowed
 from ..workspaces.policies import due_action
-from . import snapshot_wire, usage_wire, wire
+from . import operation_wire, snapshot_wire, usage_wire, wire
+from .operations import Operation
 
 DEPTH_MAX = 100
 CACHED = 256  # different limits, or policies: nearly all workspaces share a few
@@ -47,7 +48,7 @@ def workspace(record: WorkspaceRecord, *, root: Path, now: float) -> wire.Worksp
         limits=_limits(record.limits),
         policy=_policy(record.policy),
         labels=dict(record.labels),
-        path=_api_path(record.files, root),
+        path=api_path(record.files, root),
         is_default=record.is_default,
         shared=record.shared,
         execution=record.execution,
@@ -128,6 +129,24 @@ def package(one: Package) -> wire.PackageShown:
     return wire.PackageShown(name=plain(one.name), version=plain(one.version), requested=one.requested)
 
 
+def operation(one: Operation) -> operation_wire.OperationShown:
+    far = one.progress
+    return operation_wire.OperationShown(
+        id=one.id,
+        workspace_id=one.record.id,
+        workspace=one.record.name,
+        verb=one.verb,
+        user=one.user,
+        started_at=time(one.began),
+        cancellable=one.cancellable,
+        cancelled=one.cancelled,
+        files_done=None if far is None else far.files_done,
+        files_total=None if far is None else far.files_total,
+        bytes_done=None if far is None else far.bytes_done,
+        bytes_total=None if far is None else far.bytes_total,
+    )
+
+
 def snapshot(version: Version) -> wire.Snapshot:
     return wire.Snapshot(**_snapshot(version))
 
@@ -192,7 +211,8 @@ def _policy(policy: Policy) -> wire.PolicyShown:
     return wire.PolicyShown(**vars(policy))
 
 
-def _api_path(files: Path, root: Path) -> str | None:
+def api_path(files: Path, root: Path) -> str | None:
+    """None: not below the root."""
     if files == root:
         return ""
     base, path = str(root).rstrip("/") + "/", str(files)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,10 +12,12 @@ from ..model.errors import BadInput
 from ..model.people import Permission
 from ..model.retention import Retention
 from ..model.snapshot import Damage
+from ..snapshots.line_diff import Line
 from ..workspaces.copies import Copies
 from ..workspaces.versions import Versions
 from . import shown, snapshot_wire
 from .handlers import Call, Reply, show
+from .operations import Download
 from .snapshot_wire import FILES_MAX, LOST_MAX
 
 RULES = ("last", "hourly", "daily", "weekly", "monthly")
@@ -27,13 +31,15 @@ def list_snapshots(call: Call) -> Reply:
 def take(call: Call) -> Reply:
     asked: snapshot_wire.TakeSnapshot = call.body
     record = call.found()
-    taken = _versions(call).take(
-        record.id,
-        author=call.caller.principal.name,
-        message=asked.message,
-        tags=asked.tags,
-        if_changed=asked.if_changed,
-    )
+    with call.watched(record, "snapshot", Permission.WRITE) as watch:
+        taken = _versions(call).take(
+            record.id,
+            author=call.caller.principal.name,
+            message=asked.message,
+            tags=asked.tags,
+            if_changed=asked.if_changed,
+            watch=watch,
+        )
     return Reply(
         snapshot_wire.TakenSnapshot(
             snapshot=None if taken.version is None else shown.snapshot(taken.version),
@@ -63,9 +69,11 @@ def restore(call: Call) -> Reply:
         if asked.paths:
             raise BadInput("paths", "paths go back to where they were", "Leave out `paths`, or `into`")
         return _copied(call, asked.into, number, partial=asked.partial)
-    rewound = _versions(call).restore(
-        record.id, number, author=call.caller.principal.name, paths=asked.paths, partial=asked.partial
-    )
+    author = call.caller.principal.name
+    with call.watched(record, "restore", Permission.WRITE) as watch:
+        rewound = _versions(call).restore(
+            record.id, number, author=author, paths=asked.paths, partial=asked.partial, watch=watch
+        )
     return Reply(
         snapshot_wire.RestoredSnapshot(
             workspace=show(call.services, rewound.record),
@@ -108,27 +116,40 @@ def diff(call: Call) -> Reply:
     )
 
 
+def file_diff(call: Call) -> Reply:
+    found = _versions(call).file_diff(call.found().id, _number(call, "a"), _number(call, "b"), call.query.path)
+    cells = [snapshot_wire.CellChange(**{**vars(cell), "lines": _lines(cell.lines)}) for cell in found.cells]
+    return Reply(snapshot_wire.FileDiff(**{**vars(found), "cells": cells, "lines": _lines(found.lines)}))
+
+
+def _lines(lines: Sequence[Line]) -> list[snapshot_wire.DiffLine]:
+    return [snapshot_wire.DiffLine(sign=sign, text=shown.plain(text), count=number) for sign, text, number in lines]
+
+
 def clone(call: Call) -> Reply:
     asked: snapshot_wire.CloneWorkspace = call.body
     return _copied(call, asked.name, asked.version)
 
 
 def export(call: Call) -> Reply:
+    """Its operation lasts until the last byte is sent."""
     asked: snapshot_wire.ExportWorkspace = call.body
-    record = call.found()
+    record, user = call.found(), call.caller.principal.name
     if not asked.config_only:
         _may_save(call, record.id, asked.version)
-    file = tempfile.TemporaryFile(dir=call.services.application.settings.data_dir)  # noqa: SIM115  the reply's
-    try:
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile(dir=call.services.application.settings.data_dir))
+        underway = call.services.operations.begin(record, "export", user, Permission.WRITE)
+        stack.push(lambda kind, error, trace: underway.end(error))
         if asked.config_only:
             _copies(call).export_config(record.id, file)
         else:
-            _copies(call).export(record.id, file, author=call.caller.principal.name, number=asked.version)
+            _copies(call).export(record.id, file, author=user, number=asked.version, watch=underway.watch())
+        total_bytes = file.seek(0, os.SEEK_END)
         file.seek(0)
-    except BaseException:
-        file.close()
-        raise
-    return Reply(None, 200, {"Content-Disposition": f'attachment; filename="{record.id}.syla"'}, file)
+        stack.pop_all()
+    headers = {"Content-Disposition": f'attachment; filename="{record.id}.syla"'}
+    return Reply(None, 200, headers, Download(file, underway, total_bytes))
 
 
 def verify(call: Call) -> Reply:
@@ -195,9 +216,11 @@ def _may_save(call: Call, id: str, number: int | None) -> None:
 def _copied(call: Call, name: str, number: int | None, *, partial: bool = False) -> Reply:
     record = call.found()
     _may_save(call, record.id, number)
-    made = _copies(call).clone(
-        record.id, name, root=call.services.root, author=call.caller.principal.name, number=number, partial=partial
-    )
+    author = call.caller.principal.name
+    with call.watched(record, "clone", Permission.WRITE) as watch:
+        made = _copies(call).clone(
+            record.id, name, root=call.services.root, author=author, number=number, partial=partial, watch=watch
+        )
     return Reply(
         snapshot_wire.RestoredSnapshot(
             workspace=show(call.services, made.record), saved=None, notes=[shown.plain(note) for note in made.notes]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from ..model.retention import COUNT_MAX
 from ..workspaces.versions import MESSAGE_MAX, TAG_MAX, TAGS_MAX
-from .wire import Bytes, Snapshot, Whole, Wire, Workspace, left_out
+from .wire import Bytes, Query, Snapshot, Whole, Wire, Workspace, left_out
 
 Tag = Annotated[str, Field(min_length=1, max_length=TAG_MAX)]
 Tags = Annotated[list[Tag], Field(max_length=TAGS_MAX)]
@@ -61,6 +61,10 @@ class VerifySnapshots(Wire):
 
 
 Count = Annotated[Whole, Field(ge=0, le=COUNT_MAX)]
+
+
+class FileQuery(Query):
+    path: Path = Field(description="As `changed` has it: `files/a.ipynb`, `home/a`.")
 
 
 class PruneSnapshots(Wire):
@@ -116,6 +120,33 @@ class SnapshotDiff(Wire):
     omitted: int = Field(description="Files that are not listed because there are too many.")
     packages: list[str]
     variables: list[str]
+
+
+class DiffLine(Wire):
+    sign: Literal["added", "removed", "same", "skipped"]
+    text: str = Field(description="What is not seen, such as control characters, as escapes; very long ones cut off.")
+    count: int = Field(description="Of `skipped`: so many are the same and not shown.")
+
+
+class CellChange(Wire):
+    change: Literal["added", "removed", "changed", "moved"]
+    type: Literal["code", "markdown", "raw"]
+    type_before: Literal["code", "markdown", "raw"]
+    before: int | None = Field(description="Its number in the notebook, from 1; null: it was not there.")
+    after: int | None = Field(description="null: it is not there any more.")
+    moved: bool = Field(description="Past others that stayed, whatever else changed.")
+    outputs: bool = Field(description="Have changed.")
+    lines: list[DiffLine] = Field(description="Of its source.")
+
+
+class FileDiff(Wire):
+    kind: Literal["notebook", "text", "none"]
+    why: Literal["", "too_large", "too_slow", "no_text"] = Field(description="Why it cannot be shown.")
+    bytes_before: Bytes
+    bytes: Bytes
+    cells: list[CellChange] = Field(description="Of a notebook, those that are not the same.")
+    lines: list[DiffLine] = Field(description="Of a text.")
+    omitted: int = Field(description="Lines and cells that are too many.")
 
 
 class DamageShown(Wire):

@@ -1,9 +1,10 @@
 """What is written down of workspaces, told to this server's clients: its own doings, and those of every other process,
 in one order and once.
 
-One thread writes what happens here (`Chronicle.write`), and tells what has come to the table since it looked last,
-which is how its own lines get out, too. While somebody listens it looks twice a second, one look at an index; when
-nobody does, nothing runs. Whoever begins to listen waits for `settled`, so that what happened before is behind him.
+One thread writes what happens here and is not written yet (`Chronicle.write`), and tells what has come to the table
+since it looked last, which is how this server's own lines get out, too: at once, since it is told that there is one
+(`Chronicle.news`). While somebody listens it looks twice a second, one look at an index; when nobody does, nothing
+runs. Whoever begins to listen waits for `settled`, so that what happened before is behind him.
 
 Many small things are kept back for a second and told as one: which files somebody changed, how often he ran code.
 """
@@ -91,6 +92,10 @@ class Telling:
             self._thread.submit(self._note, happening)
         except RuntimeError:
             self._chronicle.write_now(happening)
+
+    def news(self) -> None:
+        """Something was written down: look. From any thread; waits for nobody."""
+        self.submit(self._look)
 
     def tally(self, what: What, name: str = "") -> None:
         """One more of that; written and told within a second. From any thread."""

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -178,3 +179,11 @@ class TellingWebsocketConnection(BoundedWebsocketConnection):
         header = self._last_execute
         if reason and header is not None:
             self._say("stream", {"name": "stderr", "text": f"{reason}\n"}, header)
+
+
+def say_to_pages(kernel_id: str, type: str, content: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+    """To all that have a websocket to that kernel, as if it had said so about the request with that header."""
+    for connection in list(TellingWebsocketConnection._open_sockets):
+        if isinstance(connection, TellingWebsocketConnection) and connection.kernel_id == kernel_id:
+            with contextlib.suppress(WebSocketClosedError):
+                connection._say(type, dict(content), dict(header))

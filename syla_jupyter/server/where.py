@@ -8,8 +8,10 @@ where it says so, else the one where he has done something last. That somebody m
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..access.decide import permissions_of, role_of
 from ..model.errors import UnknownWorkspace
@@ -20,6 +22,7 @@ from .handlers import Call, Reply
 from .rooms import GLOBAL, Participant, current_path
 
 TELL_SECONDS = 0.5
+CURSORS_MAX = 4096  # characters of JSON
 
 
 class Whereabouts:
@@ -73,31 +76,46 @@ def _rank(place: Place, said: str | None) -> tuple[bool, float]:
     return place.path == said, place.one.active_at
 
 
-def list_present(call: Call) -> Reply:
-    """As `people_handlers.list_participants`, of all workspaces that the caller may read; without cursors."""
-    presences, guard = call.services.presences, call.services.application.access().guard
+def list_participants(call: Call) -> Reply:
+    """Of one workspace, or of all that the caller may read. Names are those that the doorkeeper found out; what a page
+    says of itself is its colour and its cursors."""
+    presences, wanted = call.services.presences, call.found().id if "workspace" in call.names else None
     said = {one.username: current_path(one.state) for one in presences.in_room(GLOBAL)}
     places = [_place(one) for one in presences.everybody()]
     access = {id: _access(call, id) for id in {place.workspace for place in places if place.workspace}}
     readable = [(place, found) for place in places if (found := access.get(place.workspace)) is not None]
-    front, now = before_them([place for place, _ in readable], said), call.services.application.clock.now()
-    rows = []
-    for place, found in readable:
-        one = place.one
-        principal, user = guard.principal(one.username), one.state.get("user", {})
-        rows.append(
-            wire.Present(
-                workspace_id=place.workspace,
-                user=one.username,
-                display_name=shown.plain(user.get("display_name") or one.username),
-                role=None if principal is None else role_of(principal, found),
-                color=user.get("color"),
-                path=place.path,
-                front=front[one.username] is place,
-                idle_seconds=max(0.0, now - one.active_at),
-            )
-        )
-    return Reply(wire.PresentList(participants=rows))
+    front = before_them([place for place, _ in readable], said)
+    rows = [
+        _row(call, place, found, front[place.one.username] is place)
+        for place, found in readable
+        if wanted in (None, place.workspace)
+    ]
+    return Reply(wire.ParticipantList(participants=rows))
+
+
+def _row(call: Call, place: Place, access: Access, front: bool) -> wire.Participant:
+    application, one = call.services.application, place.one
+    principal, user = application.access().guard.principal(one.username), one.state.get("user", {})
+    return wire.Participant(
+        workspace_id=place.workspace,
+        user=one.username,
+        display_name=shown.plain(user.get("display_name") or one.username),
+        role=None if principal is None else role_of(principal, access),
+        color=user.get("color"),
+        path=place.path,
+        front=front,
+        cursors=cursors_of(one.state),
+        joined_at=shown.time(one.joined_at),
+        last_activity_at=shown.time(one.active_at),
+        idle_seconds=max(0.0, application.clock.now() - one.active_at),
+    )
+
+
+def cursors_of(state: Mapping[str, Any]) -> list[Any]:
+    """As a page says them, if that is little: it can say anything."""
+    said = state.get("cursors")
+    cursors: list[Any] = shown.plain(said) if isinstance(said, list) else []
+    return cursors if len(json.dumps(cursors)) <= CURSORS_MAX else []
 
 
 def _place(one: Participant) -> Place:

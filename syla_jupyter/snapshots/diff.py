@@ -39,9 +39,14 @@ class TreeDiff:
     """The same content with another mode, time of a file, or attribute."""
 
 
-def diff(repository: Repository, a: Version, b: Version) -> TreeDiff:
-    """What makes `b` of `a`. `SnapshotDamaged`."""
-    return compare(manifest.entries(repository.read, a.root), manifest.entries(repository.read, b.root))
+def diff(repository: Repository, a: Version, b: Version, *, without: bytes = b"") -> TreeDiff:
+    """What makes `b` of `a`, but for what is in the directory `without`. `SnapshotDamaged`."""
+    old, new = (manifest.entries(repository.read, version.root) for version in (a, b))
+    return compare(_outside(without, old), _outside(without, new)) if without else compare(old, new)
+
+
+def _outside(directory: bytes, entries: Iterable[Entry]) -> Iterator[Entry]:
+    return (entry for entry in entries if not (entry.path + b"/").startswith(directory + b"/"))
 
 
 def compare(old: Iterable[Entry], new: Iterable[Entry]) -> TreeDiff:

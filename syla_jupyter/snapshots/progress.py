@@ -42,6 +42,10 @@ def never() -> bool:
     return False
 
 
+def nothing() -> None:
+    """Of whoever wants to know no more."""
+
+
 class Meter:
     """Counts from any thread; `tick`, in the caller's thread, reports and raises `Cancelled`."""
 

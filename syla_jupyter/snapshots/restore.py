@@ -24,15 +24,15 @@ from ..model.snapshot import Version
 from . import manifest
 from .exchange import Staging, Step, begin, recover
 from .placing import child_steps, path_steps, whole_step
-from .progress import Meter, Report, never
+from .progress import Meter, Report, never, nothing
 from .restore_plan import Plan, Use, plan_of, selected
-from .tree import Kind, Notes, Said, placed_chunks, shown
+from .tree import Entry, Kind, Notes, Said, placed_chunks, shown
 from .writer import TreeWriter, disk_errors
 
 if TYPE_CHECKING:
     from .repository import Repository
 
-__all__ = ["RestoreReport", "read_file", "recover", "restore"]
+__all__ = ["RestoreReport", "find_file", "read_entry", "recover", "restore"]
 
 WRITERS = 3
 BATCH_BYTES, BATCH_CHUNKS = 1 << 20, 128
@@ -68,6 +68,7 @@ def restore(
     partial: bool = False,
     progress: Report | None = None,
     cancelled: Callable[[], bool] = never,
+    decided: Callable[[], None] = nothing,
 ) -> RestoreReport:
     """Put a version's parts, or some paths of them, in the place of what is in `targets` now.
 
@@ -80,13 +81,13 @@ def restore(
     keep : `part/name`: stays in a whole part as it is.
     owner : uid and gid of what is written; None: ours.
     partial : put in place what is there when the repository has lost some of it.
+    decided : called when all of it is written, before anything is exchanged: the last that can stop it, by raising.
 
     Raises `BadPath` for a path that the version has not, `SnapshotDamaged` for one not safe to write or not complete,
     `InsufficientResources`, `Cancelled`, and what the object store raises: then nothing was changed.
     """
     recover(state_dir)
-    meter = Meter(progress, cancelled, clock)
-    notes = Notes()
+    meter, notes = Meter(progress, cancelled, clock), Notes()
     wanted = [os.fsencode(path.strip("/")) for path in paths]
     plan = plan_of(manifest.entries(repository.read, version.root), list(targets), wanted)
     meter.files_total, meter.bytes_total = plan.files, plan.bytes_data
@@ -101,12 +102,11 @@ def restore(
         ):
             lost = writing.run(repository)
             if lost and not partial:
-                names = ", ".join(shown(path) for path in lost[:3])
-                raise SnapshotDamaged(f"{len(lost)} files of version {version.number} are lost: {names}",
-                                      "Restore all others with partial, or choose another version")  # fmt: skip
+                raise _lost(version, lost)
             left_out = version.details.get("exclude", ())  # what the version never had is not to be removed
             steps = list(writing.steps(wanted, [os.fsencode(path) for path in (*keep, *left_out)]))
         meter.tick()
+        decided()
         with disk_errors():
             failed = journal.commit(steps, on_disk=writing.on_disk)
         for step, problem in failed:
@@ -117,18 +117,31 @@ def restore(
     return RestoreReport(version.number, plan.files, plan.bytes_total, notes.said(), meter.seconds)
 
 
-def read_file(repository: Repository, version: Version, path: str, max_bytes: int) -> bytes:
-    """One file of a version; `BadPath` when it has no such file, or a longer one."""
+def _lost(version: Version, paths: Sequence[bytes]) -> SnapshotDamaged:
+    names = ", ".join(shown(path) for path in paths[:3])
+    return SnapshotDamaged(
+        f"{len(paths)} files of version {version.number} are lost: {names}",
+        "Restore all others with partial, or choose another version",
+    )
+
+
+def find_file(repository: Repository, version: Version, path: str) -> Entry:
+    """`BadPath` when the version has no such file."""
     wanted = os.fsencode(path.strip("/"))
     entries = {e.path: e for e in selected(manifest.entries(repository.read, version.root), [wanted])}
     entry = entries.get(wanted)
-    if entry is None or entry.size > max_bytes or entry.kind != Kind.FILE:
-        raise BadPath("path", f"version {version.number} has no file {shown(wanted)} of at most {max_bytes} bytes")
+    if entry is None or entry.kind != Kind.FILE:
+        raise BadPath("path", f"version {version.number} has no file {shown(wanted)}")
+    return entry
+
+
+def read_entry(repository: Repository, entry: Entry) -> bytes:
+    """All of a file, however long. `SnapshotDamaged`."""
     data = bytearray(entry.size)
     for offset, length, id_ in placed_chunks(entry):
         chunk = repository.read(id_)
         if len(chunk) != length:
-            raise SnapshotDamaged(f"A piece of {shown(wanted)} has a wrong length")
+            raise SnapshotDamaged(f"A piece of {shown(entry.path)} has a wrong length")
         data[offset : offset + length] = chunk
     return bytes(data)
 

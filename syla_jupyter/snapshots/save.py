@@ -15,7 +15,7 @@ from ..model.clock import Clock
 from ..model.snapshot import Reason, SessionStats, Version
 from . import manifest
 from .manifest_cache import ManifestCache
-from .progress import Meter, Report, never
+from .progress import Meter, Report, never, nothing
 from .tree import Entry, Kind, Part, Said
 from .tree_reader import TreeReader
 
@@ -66,6 +66,7 @@ def save(
     tags: Sequence[str] = (),
     progress: Report | None = None,
     cancelled: Callable[[], bool] = never,
+    decided: Callable[[], None] = nothing,
     exclude: Collection[str] = (),
     if_changed: bool = False,
     cache_dir: Path | None = None,
@@ -74,6 +75,7 @@ def save(
 
     Parameters
     ----------
+    decided : called before the version is committed; from there on it cannot be taken back. What it raises stops it.
     exclude : paths (`part/a/b`) that are left out with all below them, beside caches.
     if_changed : make no version when the tree equals the newest one, of which nothing is lost.
     cache_dir : of the host alone; remembers the last list of files, so that the next save need not fetch it.
@@ -95,20 +97,18 @@ def save(
         chunks, tree = ([], same.details["tree"]) if same else manifest.encoded(entries)
         files = sum([entry.kind != Kind.DIRECTORY for entry in entries])
         bytes_total = sum([entry.size for entry in entries])
-        said = run.notes.said()
-        lost = session.stats.new_chunks  # of an unchanged tree, and stored again
+        said, lost = run.notes.said(), session.stats.new_chunks  # of an unchanged tree, and stored again
         if if_changed and parent is not None and parent.details.get("tree") == tree and not lost:
             session.abort()
             return SaveReport(None, files, bytes_total, run.files_read, said, session.stats, meter.seconds)
         root = list(same.root) if same else _added(session, chunks)
         meter.tick()
-        version = session.commit(
-            {
-                "author": author, "message": message, "reason": reason, "root": root, "files": files,
-                "bytes_total": bytes_total, "parent": parent.number if parent else 0, "tags": list(tags),
-                "details": {**(details or {}), "tree": tree, "exclude": sorted(exclude), **_short(parts, said)},
-            }
-        )  # fmt: skip
+        record = {
+            "author": author, "message": message, "reason": reason, "root": root, "files": files,
+            "bytes_total": bytes_total, "parent": parent.number if parent else 0, "tags": list(tags),
+            "details": {**(details or {}), "tree": tree, "exclude": sorted(exclude), **_short(parts, said)},
+        }  # fmt: skip
+        version = session.commit(record, tick=meter.tick, decided=decided)
         if not same:
             cache.keep(root, chunks)
         stats = session.stats

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from mmap import mmap
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -28,6 +28,7 @@ from .format import CHUNK_MAX_BYTES, DATA, METADATA, Pack, decode, decode_versio
 from .index import Index
 from .pack import PackWriter, new_buffer
 from .pending import TOUCH_SECONDS, Pending
+from .progress import nothing
 from .state import SNAPSHOT, State, encode_indexes
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ UPLOADS = 4
 RECORD_MAX_BYTES = 1 << 24
 COPY_BATCH_BYTES = 1 << 22
 BUFFERS = UPLOADS + 3
+WAIT_SECONDS = 0.2
 _KEYS = {"author", "message", "reason", "root", "files", "bytes_total", "bytes_new", "parent", "tags"} | {
     "details",
     "created_at",
@@ -113,8 +115,17 @@ class Session:
             raise
         return ids
 
-    def commit(self, record: Mapping[str, Any]) -> Version:
+    def commit(
+        self,
+        record: Mapping[str, Any],
+        *,
+        tick: Callable[[], None] = nothing,
+        decided: Callable[[], None] = nothing,
+    ) -> Version:
         """Make it a version; `Repository.versions` shows it, here and elsewhere.
+
+        `tick` is called while it waits for what is on its way, `decided` when all of that is there: what they raise
+        leaves no version.
 
         `record`: author, message, reason, root, files, bytes_total, parent, tags, details; created_at and bytes_new
         only where they are not the time and the new bytes of this session. `Conflict`: repeat the save.
@@ -122,6 +133,8 @@ class Session:
         fields = _fields(record, self._repository.clock.now(), self._stats[3])
         self._check()
         repository = self._repository
+        self.flush(tick)
+        decided()
         index = self._index()
         state_before = self._seen
 
@@ -290,13 +303,16 @@ class Session:
             self._buffers.append(writer.buffer)
             self._room.release()
 
-    def flush(self) -> None:
-        """Every chunk that was added is in the store."""
+    def flush(self, tick: Callable[[], None] = nothing) -> None:
+        """Every chunk that was added is in the store. `tick`: called meanwhile, and may raise."""
         with self._lock:
             for pack in list(self._open.values()):
                 self._close(pack)
         while self._uploads:
-            self._uploads.pop().result()
+            done, _ = wait(self._uploads[-1:], WAIT_SECONDS)
+            tick()
+            if done:
+                self._uploads.pop().result()
         self._check()
 
     def _index(self) -> dict[bytes, int]:

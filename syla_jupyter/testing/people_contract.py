@@ -280,6 +280,37 @@ class PeopleContract:
         assert store.remove(record.id, record.version)
         assert people.requests() == []
 
+    # -- who has come by a link --------------------------------------------------------------------------------
+
+    def test_visits(
+        self, people: PeopleStore, store: WorkspaceStore, record: WorkspaceRecord, open_people: OpenPeople
+    ) -> None:
+        """Listed as long as it is open to all; the newest of each, of anybody; gone with the workspace."""
+        ids = [record.id, *(store.insert(make_record(f"other {n}")).id for n in range(3))]
+        for id in ids:
+            people.set_mode(id, AccessMode.LINK)
+        before = people.version()
+        assert people.add_visit(record.id, "zoe", NOW, 3) is True
+        assert open_people().add_visit(record.id, "zoe", NOW + 9, 3) is False
+        assert people.shared_with("zoe", frozenset()) == [record.id]
+        assert people.shared_with("ben", frozenset()) == []
+        for later, id in enumerate(ids[1:], 1):
+            assert people.add_visit(id, "zoe", NOW + later, 3) is True
+        assert people.shared_with("zoe", frozenset()) == sorted(ids[1:])
+        assert people.remove_visit(ids[1], "zoe") is True
+        assert people.remove_visit(ids[1], "zoe") is False
+        assert people.version() == before
+        people.set_mode(ids[2], AccessMode.MEMBERS)
+        assert people.shared_with("zoe", frozenset()) == [ids[3]]
+        people.set_mode(ids[2], AccessMode.LINK)
+        removed = store.get(ids[2])
+        assert store.remove(removed.id, removed.version)
+        assert people.shared_with("zoe", frozenset()) == [ids[3]]
+        with pytest.raises(UnknownWorkspace):
+            people.add_visit(ids[2], "zoe", NOW, 3)
+        for odd in ODD[:2]:
+            assert people.add_visit(record.id, odd, NOW, 3) is people.remove_visit(odd, "zoe") is False
+
     # -- the version -------------------------------------------------------------------------------------------
 
     def test_every_change_moves_the_version(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ..metadata.base import PAGE_MAX, Page, Query, WorkspaceStore
+from ..metadata.happenings_base import Tell
 from ..model.clock import Clock
 from ..model.errors import BadInput, BadPath, NameTaken, UnknownWorkspace
 from ..model.policy import Policy
@@ -153,11 +154,13 @@ class Catalog:
         policy: Policy | None = None,
         labels: Mapping[str, str] | None = None,
         owner: str = "",
+        tell: Callable[[str], Tell[WorkspaceRecord]] = lambda verb: lambda record: None,
     ) -> WorkspaceRecord:
         """Record and directory; the container comes with the first use. `NameTaken`, `BadInput`.
 
         `owner` empty: who runs this installation. All owners' directories are in one place, so a name is taken when
-        anybody below this root has it.
+        anybody below this root has it. `tell`: by verb, what is written down: `create`, and `delete` where no directory
+        could be made.
         """
         name = check_name(name)
         files = root.resolve() / WORKSPACES_DIR / name
@@ -176,12 +179,13 @@ class Catalog:
             policy,
             labels or {},
         )
-        record = self._store.insert(dataclasses.replace(record, owner=owner or self.owner))
+        record = self._store.insert(dataclasses.replace(record, owner=owner or self.owner), tell=tell("create"))
         self._reach("create", "record")
         try:
             self._places.make(record)
         except BaseException:
-            self._store.remove(record.id, record.version)
+            undone = tell("delete")
+            self._store.remove(record.id, record.version, tell=lambda removed: undone(record) if removed else None)
             raise
         self._reach("create", "directory")
         return record

@@ -32,11 +32,12 @@ class Level:
 
 @dataclass(frozen=True)
 class Change:
-    """What listeners are told, after it has happened."""
+    """What listeners are told after it has happened, and what a line is worded of when its record says so."""
 
     verb: str
     record: WorkspaceRecord
     reason: str
     seconds: float
+    """Until then."""
     changes: tuple[str, ...] = ()
     """Names of what is not as it was, where the verb is `change`."""

@@ -1,11 +1,17 @@
 """What happens to workspaces, written down by whichever process does it: for the feed of a workspace, and for servers,
 which tell their clients also what a command line beside them has done.
 
-It listens to the registry, to versions and to sharing. What is written has who did what and when: no code, no content
-of files, no address, no secret. A line that cannot be written undoes nothing; the log says so.
+What is written has who did what and when: no code, no content of files, no address, no secret.
 
-In a process that does one thing, a line is written before the verb returns. A server has `write` replaced by something
-that waits for nobody (`server/telling`).
+**With the deed**, where that is one transaction of the database: changes of records, of people and of requests. The
+registry, sharing and asking have their lines worded here, and their stores write both or neither (`happenings_base`).
+So whoever dies, what was done is told. `news` is called afterwards, so that a server tells it at once.
+
+**After the deed** all else, which no transaction holds: a restore (files change places), a version (it is in the object
+store), warnings of a kernel's end, of memory and of disks, files, executions, who comes and goes. A process that dies
+between the two leaves these untold. A line that cannot be written undoes nothing; the log says so. In a process that
+does one thing it is written before the verb returns; a server has `write` replaced by something that waits for nobody
+(`server/telling`).
 """
 
 from __future__ import annotations
@@ -15,6 +21,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..access.acting import actor
+from ..access.asking import Asked
 from ..access.sharing import PeopleChange
 from ..metadata.encoding import COLUMNS, from_row, to_row
 from ..metadata.happenings_base import HappeningStore
@@ -24,10 +31,13 @@ from ..model.happening import Happening, Kind
 from ..model.record import WorkspaceRecord
 from ..model.snapshot import Reason, Version
 from .changes import Change
+from .lifecycle import Verb
 from .vault import Saved
 
 log = logging.getLogger("syla.workspaces")
 REASON_MAX = 300  # characters
+AFTERWARDS = {"restore"}
+"""Verbs of the registry that are no transaction."""
 SNAPSHOT_FIELDS = ("number", "created_at", "author", "message", "reason", "parent", "files", "bytes_total", "bytes_new")
 
 
@@ -41,6 +51,8 @@ class Chronicle:
     def __init__(self, store: Callable[[], HappeningStore], clock: Clock, by_default: str) -> None:
         self.store, self._clock, self.by_default = store, clock, by_default
         self.write: Callable[[Happening], Any] = self.write_now
+        self.news: Callable[[], Any] = lambda: None
+        """Called when something was written down with what was done; waits for nobody."""
 
     def write_now(self, happening: Happening, *, merge: bool = False) -> int:
         """Its number; 0: it could not be written."""
@@ -50,20 +62,37 @@ class Chronicle:
             log.warning("%s %s of a workspace is not written down: %s", happening.kind, happening.action, exc)
             return 0
 
+    def word(self, change: Change) -> Happening | None:
+        """What the registry has written with it."""
+        if change.verb in AFTERWARDS:
+            return None
+        now, record = self._clock.now(), change.record
+        if change.verb == "warn":
+            return _of_warning(record, now, "policy", change.reason)
+        who = "" if change.verb == Verb.LOST else self._actor()  # whoever sees first that it has ended has not done it
+        return of_change(change, now, who)
+
     def changed(self, change: Change) -> None:
-        if change.verb != "warn":  # `warned` says it in words
+        """A listener of the registry."""
+        if change.verb in AFTERWARDS:
             self._write(lambda: of_change(change, self._clock.now(), self._actor()))
+        else:
+            self.news()
 
     def saved(self, saved: Saved) -> None:
         self._write(lambda: of_version(saved, self._clock.now(), self._actor()))
 
-    def people(self, change: PeopleChange) -> None:
-        self.write(of_people(change, self._clock.now()))
+    def word_people(self, change: PeopleChange) -> Happening:
+        """What sharing has written with it."""
+        return of_people(change, self._clock.now())
+
+    def word_asked(self, asked: Asked) -> Happening:
+        """What asking has written with it."""
+        return of_asked(asked, self._clock.now())
 
     def warned(self, record: WorkspaceRecord, message: str, kind: str) -> None:
         """`message`: one line for a person."""
-        detail = {"message": message[:REASON_MAX]}
-        self._write(lambda: _of(record, self._clock.now(), Kind.WARNING, kind, "", detail, {"record": row_of(record)}))
+        self._write(lambda: _of_warning(record, self._clock.now(), kind, message))
 
     def executed(self, record: WorkspaceRecord) -> None:
         """Code has run, by a process that does one thing."""
@@ -88,6 +117,11 @@ def of_change(change: Change, at: float, who: str) -> Happening:
     return _of(record, at, Kind.WORKSPACE, str(change.verb), who, detail, body)
 
 
+def _of_warning(record: WorkspaceRecord, at: float, kind: str, message: str) -> Happening:
+    detail = {"message": message[:REASON_MAX]}
+    return _of(record, at, Kind.WARNING, kind, "", detail, {"record": row_of(record)})
+
+
 def of_version(saved: Saved, at: float, who: str) -> Happening:
     version = {name: getattr(saved.version, name) for name in SNAPSHOT_FIELDS}
     version |= {"reason": str(saved.version.reason), "tags": list(saved.version.tags)}
@@ -98,7 +132,14 @@ def of_version(saved: Saved, at: float, who: str) -> Happening:
 
 def of_people(change: PeopleChange, at: float) -> Happening:
     detail = {"subject": change.subject, "role": None if change.role is None else str(change.role)}
-    return Happening(change.workspace, change.owner, at, Kind.MEMBERS, str(change.action), change.actor, detail, {})
+    return Happening(change.workspace, "", at, Kind.MEMBERS, str(change.action), change.actor, detail, {})
+
+
+def of_asked(asked: Asked, at: float) -> Happening:
+    one = asked.request
+    detail = {"subject": one.user, "role": str(one.role), "called": one.called}
+    action = "asked" if one.refused_at is None else "refused"
+    return Happening(one.workspace, "", at, Kind.ACCESS, action, asked.actor, detail)
 
 
 def _of(

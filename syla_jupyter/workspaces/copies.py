@@ -25,7 +25,7 @@ from .entries import Entry, adopted
 from .names import check_name
 from .placement import WORKSPACES_DIR
 from .registry import Registry
-from .vault import QUIET, Vault, Watch
+from .vault import QUIET, Vault, Watch, nothing
 from .versions import Versions
 
 log = logging.getLogger("syla.snapshots")
@@ -72,15 +72,17 @@ class Copies:
 
         `partial`: of a damaged version, what is left of it.
         """
-        source = self._store.get(id)
+        source, on_the_way = self._store.get(id), dataclasses.replace(watch, decided=nothing)
         check_name(name)
         if number is None and source.state is not State.ARCHIVED:
+            message = f"for the clone {name}"
             taken = self._versions.take(
-                id, author=author, message=f"for the clone {name}", reason=Reason.CLONE, if_changed=True, watch=watch
+                id, author=author, message=message, reason=Reason.CLONE, if_changed=True, watch=on_the_way
             )
             number = taken.version.number if taken.version else None
         with self._made(name, root, {**_described(source), "owner": author}) as record:
-            restored = self._vault().put_back(record, number, of=id, partial=partial, watch=watch)
+            restored = self._vault().put_back(record, number, of=id, partial=partial, watch=on_the_way)
+            watch.decided()
         return Copied(record, tuple(self._vault().told(record, restored)))
 
     def export(
@@ -89,7 +91,8 @@ class Copies:
         """As one file, a plain archive that needs neither key nor store; None: as it is now."""
         source = self._store.get(id)
         if number is None and source.state is not State.ARCHIVED:
-            taken = self._versions.take(id, author=author, message="for an export", if_changed=True, watch=watch)
+            on_the_way = dataclasses.replace(watch, decided=nothing)
+            taken = self._versions.take(id, author=author, message="for an export", if_changed=True, watch=on_the_way)
             number = taken.version.number if taken.version else None
         variables = self._versions.get(id, number).details.get("variables", {})
         return self._vault().export(id, number, {**config(source), "variables": variables}, out, watch)
@@ -152,7 +155,7 @@ class Copies:
             )
         files = root.resolve() / WORKSPACES_DIR / check_name(entry.record.name)
         record = adopted(entry, owner=self._registry.catalog.owner, files=files, now=self._clock.now())
-        record = self._store.insert(record)
+        record = self._store.insert(record, tell=self._registry.tell_adopted)
         self._vault().register(record)
         return record
 

@@ -93,7 +93,7 @@ def walked(roots: Sequence[Path]) -> Iterator[int]:
         device: int | None = None
         while pending:
             names = pending.pop()
-            with contextlib.suppress(OSError), _opened(root, names) as fd:
+            with contextlib.suppress(OSError), opened(root, names) as fd:
                 device = os.fstat(fd).st_dev if device is None else device
                 count, seen = 0, 0
                 with os.scandir(fd) as entries:
@@ -127,7 +127,8 @@ def _entry(entry: os.DirEntry[str], device: int, links: set[tuple[int, int]]) ->
 
 
 @contextlib.contextmanager
-def _opened(root: Path, names: Sequence[str]) -> Iterator[int]:
+def opened(root: Path, names: Sequence[str]) -> Iterator[int]:
+    """To list it: a directory at `names` beneath the root, no link followed."""
     fd = os.open(root, OPEN)
     try:
         for name in names:

@@ -59,11 +59,12 @@ class Endings(Held):
                 self._engine.freeze(record)
             try:
                 self._save_all(vault, record, reason, details, watch)
+                watch.decided()  # where nothing was new, the save has not
                 vault.register(after)
                 # Left by who died when all of a recovery but this was done: what is here is the workspace's own.
                 self._places.unmark_recovering(record)
                 self._reach("archive", "saved")
-                ended, record = record.execution, self._store.replace(after)
+                ended, record = record.execution, self._store.replace(after, tell=self._tell("archive", began))
             except BaseException:
                 if runs:
                     self._engine.thaw(record)
@@ -99,7 +100,7 @@ class Endings(Held):
                 self._places.unmake_empty(record)
                 raise
             self._reach("recover", "files")
-            record = self._store.replace(after)
+            record = self._store.replace(after, tell=self._tell("recover", began))
             self._reach("recover", "record")
             self._places.unmark_recovering(record)
             for line in vault.told(record, restored):
@@ -130,7 +131,7 @@ class Endings(Held):
             self._reach("delete", "record")
             self._engine.end(ended)
             self._reach("delete", "container")
-            self._erase(record)
+            self._erase(record, began)
         self._changed("delete", record, began)
 
     def finish(self, *, quick: bool = False) -> list[str]:
@@ -162,7 +163,7 @@ class Endings(Held):
             if after is record:
                 return record, {}
             variables = self._keep_variables(record)
-            ended, record = record.execution, self._store.replace(after)
+            ended, record = record.execution, self._store.replace(after, tell=self._tell("stop", began))
             self._reach("stop", "record")
             self._engine.end(ended)
             self._reach("stop", "container")
@@ -250,7 +251,7 @@ class Endings(Held):
             elif record.state is State.ARCHIVED and not self._places.is_put_away(record):
                 return self._complete(self._vault(), record)
             elif record.state is State.DELETED:
-                self._erase(record)
+                self._erase(record, record.state_since)
                 return [f"workspace {record.name}: deleted"]
         return []
 
@@ -262,7 +263,7 @@ class Endings(Held):
             return not self._engine.run(record).listens() or record.frozen is not self._stands_still(record)
         return record.state is State.ARCHIVED and not self._places.is_put_away(record)
 
-    def _erase(self, record: WorkspaceRecord) -> None:
+    def _erase(self, record: WorkspaceRecord, began: float) -> None:
         with self._lock:
             self._live.pop(record.id, None)
         self._places.erase_files(record)
@@ -271,7 +272,8 @@ class Endings(Held):
         self._reach("delete", "home")
         self._vault().erase(record.id)
         self._reach("delete", "versions")
-        self._store.remove(record.id, record.version)
+        tell = self._tell("delete", began)
+        self._store.remove(record.id, record.version, tell=lambda removed: tell(record) if removed else None)
         self._locks.forget(record.id)
         self._reach("delete", "forgotten")
 

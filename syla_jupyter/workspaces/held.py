@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..metadata.base import WorkspaceStore
+from ..metadata.happenings_base import Tell
 from ..model.clock import Clock
 from ..model.errors import Conflict
+from ..model.happening import Happening
 from ..model.record import WorkspaceRecord
 from ..model.settings import Settings
 from ..runtimes.base import Runtime
@@ -29,7 +31,11 @@ log = logging.getLogger("syla.workspaces")
 
 
 class Held:
-    """`vault`: opened at the first call."""
+    """Parameters
+    ----------
+    vault : opened at the first call.
+    word : the line that is written down with a change, in its transaction (`chronicle`).
+    """
 
     def __init__(
         self,
@@ -44,6 +50,7 @@ class Held:
         reach: Reach = lambda verb, step: None,
         vault: Callable[[], Vault],
         admission: Admission | None = None,
+        word: Callable[[Change], Happening | None] = lambda change: None,
     ) -> None:
         self.catalog = catalog
         self.admission = admission or host_admission(settings)
@@ -53,7 +60,7 @@ class Held:
         self._locks = Locks(settings.data_dir / "locks")
         self._live: dict[str, LiveWorkspace] = {}
         self._lock = threading.Lock()
-        self._open_vault = vault
+        self._open_vault, self._word = vault, word
         self.listeners: list[Callable[[Change], None]] = []
         self.before_saves: list[Callable[[WorkspaceRecord], None]] = []
         """Each writes into its files what belongs there and is in memory only. Blocks for a while, never raises."""
@@ -72,7 +79,7 @@ class Held:
 
     def _ended(self, record: WorkspaceRecord) -> WorkspaceRecord:
         self._engine.end(record.execution)
-        return self._store.replace(self._moved(record, Verb.LOST, ENDED))
+        return self._store.replace(self._moved(record, Verb.LOST, ENDED), tell=self._tell(Verb.LOST, self._clock.now()))
 
     def _current(self, record: WorkspaceRecord) -> LiveWorkspace | None:
         """This process's connection to the container that the record names."""
@@ -100,7 +107,17 @@ class Held:
     def _changed(
         self, verb: str, record: WorkspaceRecord, began: float, reason: str = "", changes: tuple[str, ...] = ()
     ) -> WorkspaceRecord:
-        change = Change(verb, record, reason or record.reason, max(0.0, self._clock.now() - began), changes)
+        """Tell this process, once all of it is done."""
+        change = self._change(verb, record, began, reason, changes)
         for listener in self.listeners:
             listener(change)
         return record
+
+    def _tell(self, verb: str, began: float, reason: str = "", changes: tuple[str, ...] = ()) -> Tell[WorkspaceRecord]:
+        """For the write that makes it so: from then on it has happened, though some of it may be left to do."""
+        return lambda record: self._word(self._change(verb, record, began, reason, changes))
+
+    def _change(
+        self, verb: str, record: WorkspaceRecord, began: float, reason: str, changes: tuple[str, ...]
+    ) -> Change:
+        return Change(verb, record, reason or record.reason, max(0.0, self._clock.now() - began), changes)

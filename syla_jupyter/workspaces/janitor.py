@@ -40,8 +40,6 @@ MOVING_SECONDS = 40.0  # of each sweep; what was begun then is finished
 
 ActivitySource = Callable[[], Mapping[str, Signals]]
 """Signals by workspace id, of those it knows something about; what happened counts since it was asked last."""
-Warned = Callable[[WorkspaceRecord, str], None]
-"""One line for the workspace's people: what comes, when and why."""
 
 
 class Janitor:
@@ -66,12 +64,11 @@ class Janitor:
         inside: Callable[[WorkspaceRecord], Signals] = lambda record: Signals(),
         tidy: Callable[[], list[str]] = list,
         extra: Callable[[], list[str]] = list,
-        warned: Warned = lambda record, message: None,
         batch: int = DUE_MAX,
     ) -> None:
         self._registry, self._store, self._clock, self._lock_file = registry, store, clock, lock_file
         self._activity, self._inside = activity, inside
-        self._tidy, self._extra, self._warned = tidy, extra, warned
+        self._tidy, self._extra = tidy, extra
         self._batch = batch
         self._tidied: float | None = None
         self._failures: dict[str, int] = {}
@@ -185,11 +182,10 @@ class Janitor:
             if due.action is Action.NONE:
                 return record
         if due.action is Action.WARN:
-            record = self._registry.warn(record.id, version=record.version, reason=due.reason)
             message = self._message(record, due)
+            record = self._registry.warn(record.id, version=record.version, message=message)
             done.append(message)
             log.info("%s", message)
-            self._warned(record, message)
             return record
         after = self._act(record, due)
         line = f"workspace {record.name!r}: {due.action}, {due.reason}"

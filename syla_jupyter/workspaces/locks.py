@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from ..model.errors import Conflict, UnknownWorkspace
+from ..model.errors import Busy, UnknownWorkspace
 
 LOCK_SECONDS = 30.0
 RETRY_SECONDS = 0.005
@@ -31,7 +31,7 @@ class Locks:
 
     @contextlib.contextmanager
     def only(self, id: str) -> Iterator[None]:
-        """Nobody else is in here with that id; `Conflict` when that takes too long. Not to be entered twice."""
+        """Nobody else is in here with that id; `Busy` when that takes too long. Not to be entered twice."""
         with self._lock:
             lock = self._locks.setdefault(id, threading.Lock())
         if not lock.acquire(timeout=LOCK_SECONDS):
@@ -69,5 +69,5 @@ def _locked(path: Path, id: str) -> IO[str]:
         time.sleep(RETRY_SECONDS)
 
 
-def _busy(id: str) -> Conflict:
-    return Conflict(f"workspace {id} is being changed by somebody else", "Try again")
+def _busy(id: str) -> Busy:
+    return Busy(f"workspace {id} is being changed by somebody else", "Try again when that is finished")

@@ -46,8 +46,8 @@ def _error(live: LiveWorkspace, limit: int) -> InsufficientResources:
     message = f"workspace {spec.name!r} has no room: it may have {limit} processes and threads{_users(live)}"
     if spec.home is None:
         return InsufficientResources(message, "End what is not needed in it, or use a workspace with a higher limit")
-    raising = f"`syla workspace set {spec.name} --pids {2 * limit}`"
-    return InsufficientResources(message, f"Shut down notebooks that are not needed, or raise the limit: {raising}")
+    raising = f"(Change limits… in JupyterLab, or `syla workspace set {spec.name} --pids {2 * limit}`)"
+    return InsufficientResources(message, f"Shut down notebooks that are not needed, or raise the limit {raising}")
 
 
 def _users(live: LiveWorkspace) -> str:

@@ -22,8 +22,10 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from ..metadata.base import Allocation
+from ..metadata.base import Admit, Allocation
+from ..metadata.happenings_base import Tell
 from ..model.errors import BadInput, SylaError, WorkspaceLost
+from ..model.happening import Happening
 from ..model.policy import Policy
 from ..model.record import State, WorkspaceRecord
 from ..model.snapshot import Reason
@@ -49,7 +51,12 @@ class Registry(Rewinding):
     def create(self, name: str, **described: Any) -> WorkspaceRecord:
         """As `Catalog.create`; the container comes with the first use."""
         began = self._clock.now()
-        return self._changed("create", self.catalog.create(name, **described), began)
+        record = self.catalog.create(name, tell=lambda verb: self._tell(verb, began), **described)
+        return self._changed("create", record, began)
+
+    def tell_adopted(self, record: WorkspaceRecord) -> Happening | None:
+        """What is written down where a record is made of a workspace that another installation had."""
+        return self._tell("create", self._clock.now(), "of another installation")(record)
 
     def open(self, id: str) -> LiveWorkspace:
         """The running workspace, started or thawed when it is not; one maker at a time."""
@@ -114,7 +121,7 @@ class Registry(Rewinding):
                 return record
             self._engine.freeze(record)
             self._reach("suspend", "frozen")
-            record = self._store.replace(after)
+            record = self._store.replace(after, tell=self._tell("suspend", began))
             self._reach("suspend", "record")
         return self._changed("suspend", record, began)
 
@@ -125,7 +132,7 @@ class Registry(Rewinding):
         now = self._clock.now()
         with self._locks.only(id):
             record = dataclasses.replace(self._store.get(id), extended_until=now + seconds, last_activity_at=now)
-            record = self._store.replace(record)
+            record = self._store.replace(record, tell=self._tell("touch", now))
         return self._changed("touch", record, now)
 
     def change(
@@ -148,27 +155,31 @@ class Registry(Rewinding):
                 labels=record.labels if labels is None else dict(labels),
                 warned_at=0.0 if policy else record.warned_at,  # that warning was of the other policy
             )
+            changes = tuple(name for name in CHANGEABLE if getattr(before, name) != getattr(after, name))
+            tell = self._tell("change", began, changes=changes)
             if limits is None or not record.execution:
-                record = self._store.replace(after)
+                record = self._store.replace(after, tell=tell)
             else:  # the record says no before the container has more
-                record = self._store.replace(after, admit=lambda others: self.admission.check(after, limits, others))
+                admit: Admit = lambda others: self.admission.check(after, limits, others)  # noqa: E731
+                record = self._store.replace(after, admit=admit, tell=tell)
                 try:
                     self._engine.change_limits(record, limits)
                 except BaseException:  # nor does it say what the container has not
-                    self._store.replace(dataclasses.replace(before, version=record.version))
+                    undone = self._tell("change", began, "it could not be done", changes)
+                    self._store.replace(dataclasses.replace(before, version=record.version), tell=undone)
                     raise
             if limits is not None:
                 self._places.limit(record)
-        changes = tuple(name for name in CHANGEABLE if getattr(before, name) != getattr(record, name))
         return self._changed("change", record, began, changes=changes)
 
-    def warn(self, id: str, *, version: int, reason: str) -> WorkspaceRecord:
-        """Note that its people are told what comes next; `Conflict` if it was changed since that version."""
+    def warn(self, id: str, *, version: int, message: str) -> WorkspaceRecord:
+        """Tell its people what comes next, in one line; `Conflict` if it was changed since that version."""
         began = self._clock.now()
         with self._locks.only(id):
             record = self._read(id, version)
-            record = self._store.replace(dataclasses.replace(record, warned_at=self._clock.now()))
-        return self._changed("warn", record, began, reason)
+            warned = dataclasses.replace(record, warned_at=self._clock.now())
+            record = self._store.replace(warned, tell=self._tell("warn", began, message))
+        return self._changed("warn", record, began, message)
 
     def note_disk(self, id: str, disk_bytes: int) -> WorkspaceRecord:
         """What its files and home take."""
@@ -210,9 +221,10 @@ class Registry(Rewinding):
                     record = self._ended(record)
             if live is None:
                 level = Level.RESTARTED
-                record, live = self._start(record)
+                record, live = self._start(record, self._tell(Verb.START, began))
             elif record.frozen:
-                record = self._store.replace(self._moved(record, Verb.RESUME, "in use"))
+                after = self._moved(record, Verb.RESUME, "in use")
+                record = self._store.replace(after, tell=self._tell(Verb.RESUME, began))
                 self._reach("resume", "record")
             with self._lock:
                 self._live[id] = live
@@ -236,7 +248,7 @@ class Registry(Rewinding):
         except (SylaError, OSError) as exc:
             log.warning("workspace %s is stopped, and no version of it was saved: %s", record.name, exc)
 
-    def _start(self, record: WorkspaceRecord) -> tuple[WorkspaceRecord, LiveWorkspace]:
+    def _start(self, record: WorkspaceRecord, tell: Tell[WorkspaceRecord]) -> tuple[WorkspaceRecord, LiveWorkspace]:
         def fits(others: Sequence[Allocation]) -> None:
             self.admission.check(record, record.limits, others)
 
@@ -249,7 +261,7 @@ class Registry(Rewinding):
                 self._reach("start", "container")
                 after = self._moved(record, Verb.START, "in use", started=live.run.id)
                 with recording():
-                    record = self._store.replace(after, admit=fits)
+                    record = self._store.replace(after, admit=fits, tell=tell)
             except BaseException:
                 live.close()
                 raise

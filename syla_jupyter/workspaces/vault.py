@@ -47,12 +47,19 @@ def never() -> bool:
     return False
 
 
+def nothing() -> None:
+    """Of whoever wants to know no more."""
+
+
 @dataclass(frozen=True)
 class Watch:
     """Of a long verb: who is told how far it is, and who is asked whether to go on."""
 
     progress: Callable[[Progress], None] | None = None
     cancelled: Callable[[], bool] = never
+    """Asked often, until it is decided."""
+    decided: Callable[[], None] = nothing
+    """Called where it cannot be taken back any more, perhaps more than once; raises `Cancelled` where it is to be."""
     note: Callable[[str], None] = lambda line: None
     """One line for a person: what did not come back, and why."""
 
@@ -128,6 +135,7 @@ class Vault(Repositories):
                         if_changed=if_changed,
                         progress=watch.progress,
                         cancelled=watch.cancelled,
+                        decided=watch.decided,
                         clock=self._clock,
                         cache_dir=self._places.snapshots(record.id),
                     )
@@ -235,6 +243,7 @@ class Vault(Repositories):
         """Have a version (None: the newest) in the workspace's directories, or the `paths` of it, `files/a/b` each.
 
         `of`: the workspace whose version it is, when it is another one. `partial`: what is left of a damaged one.
+        `watch.decided` is called when all of it is beside what is there, and nothing is in its place yet.
         """
         source = of or record.id
         try:
@@ -278,6 +287,7 @@ class Vault(Repositories):
                 partial=partial,
                 progress=watch.progress,
                 cancelled=watch.cancelled,
+                decided=watch.decided,
                 owner=self._owner,
                 clock=self._clock,
                 state_dir=self._places.snapshots(record.id),

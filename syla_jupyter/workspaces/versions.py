@@ -25,6 +25,7 @@ from .vault import QUIET, Vault, Watch
 
 if TYPE_CHECKING:
     from ..snapshots.diff import TreeDiff
+    from ..snapshots.file_diff import FileDiff
     from ..snapshots.save import SaveReport
 
 TAGS_MAX, TAG_MAX, MESSAGE_MAX = 16, 64, 1000  # of a version; characters
@@ -43,11 +44,16 @@ class Taken:
     seconds: float
 
 
+VARIABLES = b"home/.local/state/syla"
+"""Where a version has them, in files that say nothing to a person."""
+
+
 @dataclass(frozen=True)
 class Differences:
     """From one version to another."""
 
     files: TreeDiff
+    """But for those of saved variables."""
     packages: tuple[str, ...]
     """`numpy 1.26 -> 2.1`, `+ pandas 2.2`, `- polars 1.0`"""
     variables: tuple[str, ...]
@@ -120,22 +126,24 @@ class Versions:
 
         with self._vault().repository(id) as repository:
             before, after = chosen(repository, a), chosen(repository, b)
-            files = diff(repository, before, after)
+            files = diff(repository, before, after, without=VARIABLES)
         return Differences(
             files,
             tuple(differences(_packages(before), _packages(after))),
             tuple(differences(variables(before.details.get("variables")), variables(after.details.get("variables")))),
         )
 
-    def notebook_diff(self, id: str, a: int, b: int, path: str, *, max_bytes: int = 32 << 20) -> str:
-        """Of one notebook, `files/a.ipynb`, cell by cell; for a person."""
-        from ..snapshots.notebook_diff import notebook_diff
-        from ..snapshots.restore import read_file
+    def file_diff(self, id: str, a: int, b: int, path: str) -> FileDiff:
+        """Of one file that both versions have, by cells or lines. `BadPath`, `SnapshotDamaged`."""
+        from ..snapshots.file_diff import FILE_MAX_BYTES, file_diff, not_shown
+        from ..snapshots.restore import find_file, read_entry
 
         with self._vault().repository(id) as repository:
-            before = read_file(repository, chosen(repository, a), _path(path), max_bytes)
-            after = read_file(repository, chosen(repository, b), _path(path), max_bytes)
-        return notebook_diff(before, after)
+            both = [find_file(repository, chosen(repository, number), _path(path)) for number in (a, b)]
+            if max(entry.size for entry in both) > FILE_MAX_BYTES:
+                return not_shown("too_large", *(entry.size for entry in both))
+            before, after = (read_entry(repository, entry) for entry in both)
+        return file_diff(before, after, notebook=path.endswith(".ipynb"))
 
     # -- back ------------------------------------------------------------------------------------------------------
 

@@ -105,6 +105,10 @@ class SqlHappeningsContract(HappeningsContract):
     def workspaces(self, engine: Engine) -> SqlStore:
         return SqlStore(engine)
 
+    @pytest.fixture
+    def people(self, engine: Engine) -> SqlPeople:
+        return SqlPeople(engine)
+
 
 class TestSqliteHappenings(SqlHappeningsContract):
     @pytest.fixture

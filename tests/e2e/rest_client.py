@@ -25,6 +25,10 @@ class Client:
         self._session = requests.Session()
         self._session.headers.update(HEADERS)
 
+    def be(self, token: str) -> None:
+        """Somebody else than the server's owner, from now on."""
+        self._session.headers["Authorization"] = f"token {token}"
+
     def call(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
         options.setdefault("timeout", SECONDS)
         return self._session.request(method, f"{self.base}/{path}", json=body, **options)

@@ -20,6 +20,7 @@ from ..conftest import StartLab
 from ..installation import wait_until
 from ..lab import HEADERS, Lab
 from .rest_client import Client, warm_client
+from .slow import SLOW
 
 MANY = 500
 LONG = "a-workspace-with-a-very-long-name-that-does-not-fit-anywhere-xx"
@@ -32,6 +33,7 @@ NOTEBOOK: Any = {
     "nbformat_minor": 5,
 }
 HEBREW = "מרחב-עבודה"
+LAYOUT = "fetch('/lab/api/workspaces/default').then(answer => answer.text())"
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +137,9 @@ def test_opening_a_notebook_starts_its_workspace(tab: Tab, client: Client) -> No
     client.ok("DELETE", "workspaces/asleep?force=true&confirm=asleep")
 
 
-def test_refusals_say_what_to_do(tab: Tab) -> None:
-    """A name that is taken is said in the dialog, which keeps what was typed."""
+def test_refusals_say_what_to_do(tab: Tab, client: Client) -> None:
+    """A name that is taken, or a limit out of bounds, is said in the dialog, which keeps what was typed. What one action
+    mends has a button for it."""
     tab.panel.get_by_title("Make a workspace").click()
     dialog = tab.page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("Workspace-1")
@@ -145,8 +148,25 @@ def test_refusals_say_what_to_do(tab: Tab) -> None:
     expect(dialog.get_by_role("alert")).to_contain_text("already")
     expect(dialog.get_by_label("Name")).to_have_value("Workspace-1")
     expect(dialog.get_by_label("CPU cores")).to_have_value("0.5")
+    dialog.get_by_label("Name").fill("too-big")
+    dialog.get_by_label("Memory (GiB)").fill("0.01")
+    dialog.get_by_role("button", name="Create").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("Memory: give at least 64 MB")
+    dialog.get_by_role("button", name="Create").focus()
+    tab.page.keyboard.press("Tab")
+    expect(dialog.get_by_label("Name")).to_be_focused()
     dialog.get_by_role("button", name="Cancel").click()
     expect(dialog).to_have_count(0)
+    client.ok("POST", "workspaces", {"name": "too-big", "limits": {"memory_bytes": 1 << 50}})
+    tab.act("too-big", "Resume")
+    expect(dialog).to_contain_text("It never fits: ask for")
+    tab.shot("too-big")
+    dialog.get_by_role("button", name="Change limits").click()
+    expect(dialog.get_by_label("Memory (GiB)")).to_have_value(str(1 << 20))
+    expect(dialog.get_by_label("Processes")).to_have_value("512")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_have_count(0)
+    client.ok("DELETE", "workspaces/too-big?force=true&confirm=too-big")
 
 
 def test_what_takes_long_is_cancelled(tab: Tab, client: Client) -> None:
@@ -203,6 +223,9 @@ def test_archive_recover_delete(tab: Tab, client: Client) -> None:
     tab.state("old", "archived")
     tab.act("old", "Recover")
     tab.state("old", "stopped")
+    tab.command("filebrowser:go-to-path", path="/workspaces/old", dontShowBrowser=True)
+    crumbs = tab.page.locator(".jp-BreadCrumbs")
+    expect(crumbs).to_contain_text("old")
     for typed, left in (("new", 1), ("old", 0)):
         tab.act("old", "Delete")
         expect(dialog).to_contain_text("Lost for good")
@@ -211,6 +234,8 @@ def test_archive_recover_delete(tab: Tab, client: Client) -> None:
         dialog.get_by_role("button", name="Delete").click()
         expect(dialog).to_have_count(0)
         expect(tab.row("old")).to_have_count(left)
+    expect(crumbs).not_to_contain_text("old")  # whose folder is gone
+    expect(dialog).to_have_count(0)
 
 
 def test_folders_have_the_menu(tab: Tab) -> None:
@@ -236,18 +261,46 @@ def test_folders_have_the_menu(tab: Tab) -> None:
     tab.show_panel()
 
 
-def test_keyboard(tab: Tab) -> None:
-    """Arrows go from row to row, Tab into a row's buttons, keys open the panel."""
-    rows = tab.panel.locator(".syla-Row")
+def test_keyboard(tab: Tab, client: Client) -> None:
+    """Arrows, Home and End go from row to row, Tab into a row's buttons and out of the list, Enter opens, Delete asks.
+    Whoever pressed a button that is gone afterwards is still in its row, and hears what has become of it."""
+    client.ok("POST", "workspaces", {"name": "keys"})
+    rows, press = tab.panel.locator(".syla-Row"), tab.page.keyboard.press
     rows.first.focus()
-    tab.page.keyboard.press("ArrowDown")
+    press("ArrowDown")
     expect(rows.nth(1)).to_be_focused()
-    tab.page.keyboard.press("Tab")
+    press("End")
+    expect(rows.last).to_be_focused()
+    press("Home")
+    expect(rows.first).to_be_focused()
+    press("Tab")
     assert tab.page.evaluate("document.activeElement.closest('.syla-Row') !== null")
-    tab.page.locator('[data-id="filebrowser"]').click()
-    expect(tab.panel).to_be_hidden()
-    tab.page.keyboard.press("Control+Alt+w")
+    tab.panel.get_by_label("State of the workspaces shown").focus()
+    press("Tab")
+    expect(rows.first).to_be_focused()
+    tab.row("keys").focus()
+    press("Shift+F10")
+    expect(tab.page.locator('.lm-Menu [data-command="syla:delete"]')).to_be_visible()
+    press("Escape")
+    press("Delete")
+    dialog = tab.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Delete keys for good?")
+    expect(dialog.get_by_role("textbox")).to_be_focused()
+    press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(tab.row("keys")).to_be_focused()
+    tab.row("keys").get_by_title("Resume Workspace").press("Enter")
+    tab.state("keys", "active")
+    tab.row("keys").get_by_title("Suspend Workspace").press("Enter")
+    tab.state("keys", "suspended")
+    expect(tab.row("keys")).to_be_focused()
+    expect(tab.panel.locator(".syla-Spoken")).to_have_text("keys: suspended.")
+    tab.row("workspace-1").focus()
+    press("Enter")
+    expect(tab.panel).to_be_hidden()  # its folder is shown
+    press("Control+Alt+w")
     expect(tab.panel).to_be_visible()
+    client.ok("DELETE", "workspaces/keys?force=true&confirm=keys")
 
 
 def test_a_deadline(tab: Tab) -> None:
@@ -283,6 +336,8 @@ def test_variables(tab: Tab) -> None:
 def test_snapshots(tab: Tab, lab_server: Lab) -> None:
     """Taken with a message, compared, a file and the whole brought back with a report, cloned, exported."""
     table = lab_server.root / "workspaces" / "workspace-1" / "table.csv"
+    notes = table.with_name("notes.ipynb")
+    notes.write_text(cells(a="one", b="two\nlines", c="three"))
     tab.run("open('table.csv', 'w').write('good\\n'); x = 43")
     tab.act("workspace-1", "Snapshots")
     view = tab.page.locator(".syla-Versions:visible")
@@ -291,6 +346,7 @@ def test_snapshots(tab: Tab, lab_server: Lab) -> None:
     first = view.locator(".syla-Version", has_text="before cleaning")
     expect(first).to_be_visible(timeout=60_000)
     table.write_text("bad and longer\n")
+    notes.write_text(cells(c="three", a="one", b="two\nrows", d="four"))
     tab.row("workspace-1").click(button="right")
     tab.page.locator('.lm-Menu [data-command="syla:take-snapshot"]').click()
     dialog = tab.page.get_by_role("dialog")
@@ -298,10 +354,16 @@ def test_snapshots(tab: Tab, lab_server: Lab) -> None:
     dialog.get_by_role("button", name="Take").click()
     expect(view.locator(".syla-Version")).to_have_count(2, timeout=60_000)
     for number in (1, 2):
-        view.get_by_label(f"Compare v{number}").click()
+        view.get_by_label(f"Compare v{number}", exact=True).click()
     difference = view.locator(".syla-Comparison")
     line = difference.locator("li", has_text="table.csv")
     expect(line).to_contain_text("5 B → 15 B")
+    line.get_by_label("What changed in files/table.csv").press("Enter")
+    expect(line.locator("ol > li")).to_have_text(["−removed:good", "+added:bad and longer"])
+    book = difference.locator("li:has(> details)", has_text="notes.ipynb")
+    book.get_by_label("What changed in files/notes.ipynb").press("Enter")
+    expect(book.locator("h5")).to_have_text(["Cell 1 moved, was 3", "Cell 3 changed", "Cell 4 added (code)"])
+    expect(book.locator("ol").first.locator("li")).to_have_text(["two", "−removed:lines", "+added:rows"])
     tab.shot("snapshots")
 
     line.get_by_role("button", name="Restore").click()
@@ -339,6 +401,45 @@ def test_snapshots(tab: Tab, lab_server: Lab) -> None:
     tab.act("workspace-1", "Resume")  # and its notebook has a kernel again
     tab.kernel_ready()
     expect(tab.run("x")).to_have_text("43")
+
+
+def cells(**sources: str) -> str:
+    """A notebook: by id what is in each."""
+    parts = [{**NOTEBOOK["cells"][0], "id": id, "source": source} for id, source in sources.items()]
+    return json.dumps({**NOTEBOOK, "cells": parts})
+
+
+def test_a_snapshot_is_cancelled(tab: Tab, client: Client, lab_server: Lab) -> None:
+    """What takes long says how far it is, after the page was loaded again too, and is taken back by one click."""
+    go = lab_server.root / "workspaces" / "workspace-1" / "go"
+    client.ok("POST", "workspaces/workspace-1/execute", {"code": SLOW})
+    before = client.ok("GET", "workspaces/workspace-1/snapshots")["snapshots"]
+    notice = tab.notice("Taking a snapshot of workspace-1")
+
+    def take() -> None:
+        go.unlink(missing_ok=True)
+        tab.row("workspace-1").click(button="right")
+        tab.page.locator('.lm-Menu [data-command="syla:take-snapshot"]').click()
+        tab.page.get_by_role("dialog").get_by_role("button", name="Take").click()
+
+    take()
+    notice.get_by_text("Cancel", exact=True).click()
+    expect(tab.notice("Cancelling: ")).to_be_visible()
+    tab.shot("cancelling")
+    go.touch()
+    expect(tab.notice("Cancelled: no snapshot of workspace-1 was taken")).to_be_visible()
+    take()
+    expect(notice.get_by_text("Cancel", exact=True)).to_be_visible()
+    tab.page.reload()
+    notice.get_by_text("Cancel", exact=True).click(timeout=60_000)
+    expect(tab.notice("Cancelling: ")).to_be_visible()
+    go.touch()
+    expect(tab.notice("Cancelling: ")).to_have_count(0)
+    wait_until(lambda: not client.ok("GET", "operations")["operations"], 30, "nothing is under way")
+    assert client.ok("GET", "workspaces/workspace-1/snapshots")["snapshots"] == before
+    client.ok("POST", "workspaces/workspace-1/execute", {"code": "del slow_1, slow_2, slow_3, slow_4, slow_5"})
+    tab.show_panel()
+    tab.kernel_ready()
 
 
 def test_the_server_is_restarted(tab: Tab, lab_server: Lab, start_lab: StartLab) -> None:
@@ -379,8 +480,12 @@ def test_five_hundred(tab: Tab, record_property: Any) -> None:
         client.ok("POST", "workspaces", {"name": name})
     for number in range(MANY - client.ok("GET", "workspaces")["total"]):
         client.ok("POST", "workspaces", {"name": f"many-{number:03}"})
+    tab.command("syla:snapshots", workspace=client.ok("GET", "workspaces/workspace-1")["id"])
+    wait_until(lambda: "syla-snapshots:" in tab.page.evaluate(LAYOUT), 20, "the layout is kept")
     tab.page.reload()
     expect(tab.panel.locator(".syla-Row").first).to_have_attribute("aria-setsize", str(MANY), timeout=60_000)
+    expect(tab.page.locator(".syla-Versions:visible")).to_contain_text("before cleaning")
+    tab.close_tab("Snapshots: ")
     assert tab.panel.locator(".syla-Row").count() < 30
     tab.panel.locator(".syla-Scroll").evaluate("node => node.scrollTo(0, node.scrollHeight)")
     expect(tab.row("workspace-1")).to_be_visible()
@@ -397,7 +502,10 @@ def test_accessibility(tab: Tab, dark: bool) -> None:
     tab.dark(dark)
     tab.command("syla:variables")
     tab.command("syla:snapshots", workspace=Client(tab.lab).ok("GET", "workspaces/workspace-1")["id"])
-    expect(tab.page.locator(".syla-Version").first).to_be_visible()
+    for number in (1, 2):
+        tab.page.get_by_label(f"Compare v{number}", exact=True).click()
+    tab.page.get_by_label("What changed in files/notes.ipynb").click()
+    expect(tab.page.locator(".syla-Cells")).to_contain_text("Cell 3 changed")
     tab.shot("versions-dark" if dark else "versions-light")
     assert tab.findings(PANEL, ".syla-Versions", "#syla-variables-panel") == []
     tab.close_tab("Snapshots: ")

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, expect
+import requests
+from playwright.sync_api import Locator, Page, expect
 
 from ..browser import PANEL, START_MS, Tab, open_tab, running_browser
 from ..installation import wait_until
@@ -84,13 +85,18 @@ def press(tab: Tab, *keys: str) -> None:
         tab.page.keyboard.press(key)
 
 
+def shown_at_left(page: Page) -> object:
+    layout = json.loads(page.evaluate(LAYOUT)).get("data", {}).get("layout-restorer:data", {})
+    return layout.get("left", {}).get("current")
+
+
 def test_everybody_can_use_the_page(room: Room) -> None:
     """Whoever is no admin has a page without a failing request; her layout and settings are kept for her alone."""
     for tab in (room.viewer, room.guest):
         tab.show_panel()
         expect(tab.panel).to_contain_text("There are no workspaces yet")
         tab.dark()
-        wait_until(lambda page=tab.page: PANEL[1:] in page.evaluate(LAYOUT), 20, "the layout is kept")
+        wait_until(lambda page=tab.page: shown_at_left(page) == PANEL[1:], 20, "the layout is kept")
     for tab in (room.viewer, room.guest):
         tab.page.reload()
         expect(tab.page.locator("body")).to_have_attribute("data-jp-theme-light", "false")
@@ -106,6 +112,9 @@ def test_the_dialog_shares(room: Room) -> None:
     dialog = room.owner.page.get_by_role("dialog")
     people = dialog.get_by_role("list", name="People")
     expect(people).to_contain_text("(you)")
+    dialog.get_by_role("button", name="Close").last.focus()
+    press(room.owner, "Tab")
+    expect(dialog.locator(".syla-Sharing :focus")).to_have_count(1)
     name = dialog.get_by_label("Name of whom to share it with")
     name.fill("nobody")
     press(room.owner, "Enter")
@@ -131,6 +140,7 @@ def test_an_invitation_link(room: Room) -> None:
     dialog.get_by_label("Role of who comes by the link").select_option("runner")
     dialog.get_by_role("button", name="Make a link").click()
     link = dialog.get_by_label("The link", exact=True).input_value()
+    expect(dialog.get_by_role("button", name="Make a link")).to_be_focused()  # it was switched off meanwhile
     expect(dialog.get_by_role("list", name="Invitations")).to_contain_text("one use left")
     room.guest.page.goto(link)
     expect(room.guest.row("class")).to_contain_text("runner of")
@@ -233,6 +243,34 @@ def test_a_role_counts_at_once(room: Room) -> None:
     expect(tab.row("class")).to_have_count(0)
 
 
+def test_what_is_open_by_link_stays_in_the_panel(room: Room) -> None:
+    """Of whoever has opened something in it, on her next page too, until she leaves or it is closed to her."""
+    tab, mode = room.viewer, "workspaces/class/access"
+    room.client.ok("PATCH", mode, {"mode": "link"})
+    tab.command("docmanager:open", path=NOTEBOOK)
+    expect(tab.row("class")).to_contain_text(re.compile("viewer of .* by link"))
+    expect(banner(tab)).to_contain_text("You are a viewer of class")
+    tab.page.reload()
+    expect(tab.row("class")).to_contain_text("by link", timeout=START_MS)
+    tab.command("docmanager:open", path=NOTEBOOK)
+    expect(banner(tab)).to_contain_text("You are a viewer of class")
+    tab.shot("by-link")
+    tab.show_panel()
+    tab.row("class").click(button="right")
+    tab.page.locator('.lm-Menu [data-command="syla:leave"]').click()
+    dialog = tab.page.get_by_role("dialog").filter(has_text="Leave class?")
+    expect(dialog).to_contain_text("It goes from your list")
+    dialog.get_by_role("button", name="Leave").click()
+    expect(tab.row("class")).to_have_count(0)
+    expect(tab.page.locator(".jp-NotebookPanel")).to_have_count(0)
+    tab.command("docmanager:open", path=NOTEBOOK)
+    expect(tab.row("class")).to_contain_text("by link")
+    tab.close_tab("n.ipynb")
+    room.client.ok("PATCH", mode, {"mode": "members"})
+    expect(tab.row("class")).to_have_count(0)
+    tab.refused.clear()  # what was under way when nothing was allowed any more
+
+
 def test_a_runner_runs_and_does_not_save(room: Room) -> None:
     """What she types stays hers: the banner says so, and where it can be kept."""
     tab = room.guest
@@ -268,6 +306,9 @@ def test_who_is_refused_asks_and_is_let_in(room: Room) -> None:
     expect(cannot).to_have_count(0)
     expect(tab.notice("Asked for access to class")).to_be_visible()
     tab.show_panel()
+    shared = owner.row("class").locator(".syla-Actions").get_by_title(re.compile("^Share Workspace"))
+    expect(shared).to_have_accessible_name(re.compile("one person asks for access"))
+    expect(shared).to_have_text("1")
     note = owner.notice("vic asks to use class as runner")
     note.get_by_role("button", name="Grant").click()
     owner.shot("asked")
@@ -297,3 +338,33 @@ def test_who_is_refused_for_good_is_told(room: Room) -> None:
     room.client.ok("GET", "workspaces/closed")
     assert room.client.ok("GET", "access-requests")["requests"] == []
     expect(owner.notice("vic asks to use closed")).to_have_count(0)
+
+
+def test_who_asks_stands_in_the_sharing_dialog(room: Room) -> None:
+    """At once, counted on the row's button; answered there with the role that is chosen, or refused, by keys alone."""
+    owner, guest = room.owner, room.guest
+    room.client.ok("POST", "users", {"name": "ned"})
+    token = room.client.ok("POST", "users/ned/tokens", {})["secret"]
+    owner.act("closed", "Share Workspace")
+    sharing = owner.page.get_by_role("dialog").filter(has=owner.page.locator(".syla-Sharing"))
+    asking = sharing.get_by_role("list", name="Asking for access")
+    expect(sharing.get_by_role("list", name="People")).to_be_visible()
+    expect(asking).to_have_count(0)
+    guest.page.evaluate("void window.jupyterapp.commands.execute('syla:ask', { path: 'workspaces/closed' })")
+    guest.page.get_by_role("dialog").get_by_role("button", name="Ask for Access").click()
+    url = f"http://127.0.0.1:{room.lab.port}/syla/v1/workspaces/closed/access-requests"
+    answer = requests.post(url, json={"role": "editor"}, headers={"Authorization": f"token {token}"}, timeout=60)
+    assert answer.status_code == 202, answer.text
+    expect(asking.get_by_role("listitem")).to_have_count(2)
+    expect(asking.get_by_label("Role to give to ned")).to_have_value("editor")
+    expect(owner.row("closed").locator(".syla-Count")).to_have_text("2")
+    owner.shot("asking")
+    assert owner.findings(".syla-Sharing", ".syla-Count") == []
+    asking.get_by_label("Role to give to gus").select_option("runner")
+    asking.get_by_role("button", name="Grant gus a role").press("Enter")
+    expect(sharing.get_by_label("Role of gus")).to_have_value("runner")
+    expect(guest.row("closed")).to_contain_text("runner of")
+    asking.get_by_role("button", name="Refuse ned").press("Enter")
+    expect(asking).to_have_count(0)
+    expect(owner.page.locator(".syla-Count")).to_have_count(0)
+    sharing.get_by_role("button", name="Close").last.click()

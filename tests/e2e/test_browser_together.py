@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -43,9 +42,6 @@ class Together:
 @pytest.fixture(scope="module")
 def together(start_lab: StartLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Together]:
     config = config_of(tmp_path_factory.mktemp("config"))
-    page_config = Path(config) / "labconfig" / "page_config.json"
-    page_config.parent.mkdir()
-    page_config.write_text(json.dumps({"disabledExtensions": {"nbdime-jupyterlab": True}}))  # as `open_tab` says
     lab = start_lab(JUPYTER_CONFIG_DIR=config)
     client = warm_client(lab)
     client.ok("POST", "workspaces", {"name": "class"})

@@ -1,4 +1,5 @@
-"""Cells that the server runs, when everybody has closed his browser, and when the server is killed in the middle."""
+"""Cells that the server runs, when everybody has closed his browser, and when the server is killed in the middle, or
+while a cell asks for something."""
 
 from __future__ import annotations
 
@@ -14,8 +15,11 @@ import pytest
 from tests.conftest import StartLab
 from tests.lab import Lab
 
+from .school import API, School, school_of
 from .shared_page import config_of, room_of, shared_page, write_notebook
+from .widgets import CLASS, SHOWN
 
+QUEUE = f"{API}/workspaces/class/queue"
 COUNT = 4000
 PRINTING = f"""
 import os, sys, time
@@ -54,7 +58,8 @@ def house(start_lab: StartLab, session_dir: Path) -> Iterator[House]:
 
 
 async def opened(lab: Lab, path: str) -> dict[str, Any]:
-    body = {"path": path, "name": path, "type": "notebook", "kernel": {"name": "syla-python"}}
+    name = path.rpartition("/")[2]
+    body = {"path": path, "name": name, "type": "notebook", "kernel": {"name": "syla-python"}}
     status, session = await lab.fetch("/api/sessions", "POST", body)
     assert status == 201, session
     return dict(session)
@@ -152,3 +157,131 @@ async def test_the_server_is_killed_in_the_middle(house: House, page_comes_back:
             await asyncio.sleep(0.1)
     assert (await house.lab.fetch(f"/api/sessions/{session['id']}", "DELETE"))[0] == 204
     assert (await room_of(house.lab, name))[0] == page.room
+
+
+TAKEN = """
+import os, time
+with out:
+    print('before', flush=True)
+    display('shown')
+    open('begun', 'w').close()
+    while not os.path.exists('back'): time.sleep(0.02)
+    print('after')
+    with inner: print('inside')
+print('cell')
+"""
+
+
+async def test_a_widget_takes_outputs_across_a_restart(house: House) -> None:
+    """What it had, what it took before the server was killed, and what it takes then: once and in order, also in cells
+    of the next server, which does not know what it has; with no page anywhere."""
+    lab, path = house.lab, house.lab.root / "widgets.ipynb"
+    write_notebook(path, CLASS, "with out: print('first')", TAKEN, SHOWN, "with out: print('last')", SHOWN)
+    session = await opened(lab, "widgets.ipynb")
+    kernel, (room, _) = session["kernel"]["id"], await room_of(lab, "widgets.ipynb")
+    for cell in range(2):
+        await asks(lab, kernel, room, cell)
+    async with shared_page(lab, "widgets.ipynb") as page:
+        task = asyncio.create_task(asks(lab, kernel, room, 2))
+        await exists(lab.root / "begun")
+        await page.until(lambda: page.state(2) == "running")
+        house.kill()
+        await asyncio.gather(task, return_exceptions=True)
+    (lab.root / "back").touch()
+    house.again()
+    assert streams(await saved(path, 2)) == "cell\n"
+    for cell in (3, 4, 5):
+        await asks(house.lab, kernel, room, cell)
+    displayed = {"data": {"text/plain": "'shown'"}, "metadata": {}, "output_type": "display_data"}
+    found = [json.loads(streams(await saved(path, cell))) for cell in (3, 5)]
+    assert found == [
+        [[stream("first\nbefore\n"), displayed, stream(after)], [stream("inside\n")]]
+        for after in ("after\n", "after\nlast\n")
+    ]
+    assert (await house.lab.fetch(f"/api/sessions/{session['id']}", "DELETE"))[0] == 204
+
+
+def stream(text: str) -> dict[str, Any]:
+    return {"name": "stdout", "output_type": "stream", "text": text}
+
+
+ASKING = """
+import getpass, os, signal, threading, time
+def dies():
+    while not os.path.exists('die'): time.sleep(0.02)
+    open('dying', 'w').close()
+    os.kill(os.getpid(), signal.SIGKILL)
+threading.Thread(target=dies, daemon=True).start()
+word = getpass.getpass('Word? ')
+print('Hello', input('Name? '), len(word))
+input('More? ')
+"""
+
+
+async def test_a_prompt_outlives_the_server(house: House) -> None:
+    """Who ran the cell, and nobody else, is asked still, and what he answers is what the cell gets. Interrupted then, or
+    with its kernel gone meanwhile, the cell says so."""
+    school = await school_of(house.lab)
+    path = house.lab.root / "workspaces" / "class" / "asks.ipynb"
+    write_notebook(path, ASKING, "input('Dead? ')", "1")
+    session = await opened(house.lab, "workspaces/class/asks.ipynb")
+    kernel = session["kernel"]["id"]
+    room, _ = await room_of(house.lab, "workspaces/class/asks.ipynb")
+    await begun(school, kernel, room, 0)
+    before = await asked(school, "Word? ")
+    house.kill()
+    school = back(house, school)
+    row = await asked(school, "Word? ")
+    assert row == {**before, "input": {"prompt": "Word? ", "password": True}}
+    (seen,) = (await school.made("eve", "GET", QUEUE))["runs"]
+    assert (seen["waits_for_input"], seen["input"]) == (True, None)
+    address = f"{QUEUE}/{row['id']}/input"
+    others = [await school.status(who, "POST", address, {"value": "x"}) for who in ("owner", "eve", "vic", "sam")]
+    assert others == [404, 404, 403, 403]
+    await school.made("rob", "POST", address, {"value": "secret"})
+    await asked(school, "Name? ")
+    await school.made("rob", "POST", address, {"value": "Rob"})
+    await asked(school, "More? ")
+    await school.made("rob", "POST", f"/api/kernels/{kernel}/interrupt")
+    cell = await saved(path, 0)
+    assert streams(cell) == "Word?  ········\nName?  Rob\nHello Rob 6\n"
+    assert cell["outputs"][-1]["ename"] == "KeyboardInterrupt"
+
+    await begun(school, kernel, room, 1)
+    await asked(school, "Dead? ")
+    await begun(school, kernel, room, 2)
+    house.kill()
+    path.with_name("die").touch()
+    await exists(path.with_name("dying"))
+    school = back(house, school)
+    assert "ended" in streams(await saved(path, 1))
+    assert (await school.made("rob", "GET", QUEUE))["runs"] == []
+    assert (await house.lab.fetch(f"/api/sessions/{session['id']}", "DELETE"))[0] == 204
+
+
+def back(house: House, school: School) -> School:
+    house.again()
+    return School(house.lab, school.tokens)
+
+
+async def begun(school: School, kernel: str, room: str, cell: int) -> None:
+    """A cell of Rob's is in the queue; who waits for the answer goes away, as a page that is closed."""
+    body = {"cell_id": f"cell-{cell}", "document_id": room}
+    task = asyncio.create_task(school.ask("rob", "POST", f"/api/kernels/{kernel}/execute", body))
+    async with asyncio.timeout(60):
+        while True:
+            rows = (await school.made("rob", "GET", QUEUE))["runs"]
+            if any(row["cell"] == f"cell-{cell}" for row in rows):
+                break
+            await asyncio.sleep(0.05)
+    task.cancel()
+
+
+async def asked(school: School, prompt: str) -> dict[str, Any]:
+    """The run that asks Rob for that."""
+    async with asyncio.timeout(120):
+        while True:
+            for row in (await school.made("rob", "GET", QUEUE))["runs"]:
+                if row["input"] and row["input"]["prompt"] == prompt:
+                    return dict(row)
+            await asyncio.sleep(0.05)

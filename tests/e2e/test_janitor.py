@@ -27,6 +27,7 @@ from syla_jupyter.workspaces import repl
 from syla_jupyter.workspaces.activity import Signals
 from syla_jupyter.workspaces.capacity import Admission
 from syla_jupyter.workspaces.catalog import Catalog
+from syla_jupyter.workspaces.changes import Change
 from syla_jupyter.workspaces.commands import capture
 from syla_jupyter.workspaces.disk_watch import DiskWatch
 from syla_jupyter.workspaces.inquiry import Inquiry
@@ -86,6 +87,11 @@ class Kept:
         def warned(record: WorkspaceRecord, message: str) -> None:
             self.warnings.append(message)
 
+        def heard(change: Change) -> None:
+            if change.verb == "warn":
+                self.warnings.append(change.reason)
+
+        self.registry.listeners[:] = [heard]
         watch = DiskWatch(registry=self.registry, places=self.places, clock=self.clock, floor_bytes=0, warned=warned)
         return Janitor(
             registry=self.registry,
@@ -95,7 +101,6 @@ class Kept:
             inside=Inquiry(registry=self.registry, settings=self.application.settings, clock=self.clock),
             tidy=self.application.service.reconcile,
             extra=watch.sweep,
-            warned=warned,
         )
 
 

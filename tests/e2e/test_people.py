@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,6 +59,8 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("PUT", f"{API}/workspaces/ID/members/sam"): (-1, 403, 403, 403, 403, 403),
     ("GET", f"{API}/workspaces/ID/participants"): (200, 200, 200, 200, 403, 403),
     ("GET", f"{API}/participants"): (200, 200, 200, 200, 200, 403),
+    ("GET", f"{API}/operations"): (200, 200, 200, 200, 200, 403),
+    ("DELETE", f"{API}/workspaces/ID/operations/none"): (404, 404, 404, 404, 403, 403),  # whose it is: test_operations
     ("GET", f"{API}/access-requests"): (200, 200, 200, 200, 200, 403),
     ("POST", f"{API}/workspaces/ID/access-requests"): (202, 202, 202, 202, 202, 403),
     ("POST", f"{API}/workspaces/none/access-requests"): (202, 202, 202, 202, 202, 403),
@@ -85,6 +89,45 @@ async def test_every_door_by_role(school: School) -> None:
         ]
         found[method, path] = tuple(statuses)
     assert {key: value for key, value in found.items() if value != MATRIX[key]} == {}
+
+
+async def test_what_is_open_by_link(school: School) -> None:
+    """Is in the list of whoever has come to it, under its name, for as long as it is open, or until she leaves."""
+    mode, file, mine = (
+        f"{API}/workspaces/class/access",
+        "/api/contents/workspaces/class/a.txt",
+        [("class", "viewer", "link")],
+    )
+
+    async def shared(who: str) -> list[tuple[str, str, str]]:
+        rows = (await school.made(who, "GET", f"{API}/shared"))["workspaces"]
+        return [(row["name"], row["role"], row["via"]) for row in rows]
+
+    assert await school.status("sam", "GET", file) == 403
+    await school.made("owner", "PATCH", mode, {"mode": "link"})
+    try:
+        assert await school.status("sam", "GET", "/api/contents/workspaces") == 200
+        assert await shared("sam") == []
+        socket = await school.connected("sam", f"{API}/events")
+        assert await school.status("sam", "GET", file) == 200
+        async with asyncio.timeout(30):
+            while (event := json.loads(str(await socket.read_message())))["event"] != "people" or not event["id"]:
+                pass
+        socket.close()
+        assert await shared("sam") == mine
+        assert await school.status("sam", "GET", f"{API}/workspaces/class") == 200
+        assert await shared("eve") == [("class", "editor", "member")]
+        assert await shared("owner") == []
+        await school.made("owner", "PATCH", mode, {"mode": "members"})
+        assert await shared("sam") == []
+        await school.made("owner", "PATCH", mode, {"mode": "link"})
+        assert await shared("sam") == mine
+        assert await school.status("sam", "DELETE", f"{API}/workspaces/class/members/sam") == 204
+        assert await shared("sam") == []
+        assert await school.status("sam", "GET", "/files/workspaces/class/a.txt") == 200
+        assert await shared("sam") == mine
+    finally:
+        await school.made("owner", "PATCH", mode, {"mode": "members"})
 
 
 async def test_kernels_by_role(school: School) -> None:
@@ -242,6 +285,9 @@ class Heard:
         self._socket = socket
         self.rows: list[dict[str, Any]] = []
 
+    def close(self) -> None:
+        self._socket.close()
+
     async def until(self, **wanted: Any) -> dict[str, Any]:
         """The next one that has these."""
         async with asyncio.timeout(60):
@@ -318,25 +364,84 @@ async def test_what_other_processes_do_is_told(school: School) -> None:
         sockets[who].close()
 
 
+async def killed(school: School, *arguments: str) -> None:
+    """Another process does this, and dies when the database has it."""
+    root = {"SYLA_HOME": str(school.lab.installation.home), "SYLA_ROOT": str(school.lab.root)}
+    command = [sys.executable, str(Path(__file__).with_name("killed_after.py")), *arguments]
+    done = await asyncio.to_thread(
+        subprocess.run, command, env={**os.environ, **root}, capture_output=True, timeout=90, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+
+async def test_what_a_killed_process_has_done_is_told(school: School) -> None:
+    """It says nothing after the transaction in which it has done it, and is heard of all the same: in order, and once on
+    each connection."""
+    heard = [Heard(await school.connected("owner", f"{API}/events")) for _ in range(2)]
+    for one in heard:
+        await one.until(event="hello")
+    await killed(school, "create", "half made")
+    created = [await one.until(event="change", verb="create") for one in heard]
+    id = created[0]["workspace"]["id"]
+    assert (created[0], created[0]["workspace"]["name"]) == (created[1], "half made")
+    await killed(school, "share", "half made", "vic")
+    for one in heard:
+        shared = await one.until(event="people", workspace_id=id)
+        assert (shared["subject"], shared["role"]) == ("vic", "viewer")
+    await school.made("owner", "PATCH", f"{API}/workspaces/{id}", {"labels": {"a": "b"}})
+    for one in heard:
+        await one.until(event="change", verb="change")
+        of_it = [row for row in one.rows if id in json.dumps(row) and row.get("id")]
+        assert [row.get("verb") or row["action"] for row in of_it] == ["create", "workspace.share", "change"]
+        assert [row["id"] for row in of_it] == sorted(
+            {row["id"] for row in of_it}, key=lambda id: int(id.split("-")[1])
+        )
+        one.close()
+    await school.made("owner", "DELETE", f"{API}/workspaces/{id}?force=true&confirm=half%20made")
+
+
+async def asked_and_answered_by_command(school: School, owner: Any, asker: Any) -> None:
+    """An answer of another process reaches who asked, though that process was killed as soon as it had given it; so does
+    a grant."""
+    id = (await school.made("owner", "GET", f"{API}/workspaces/private"))["id"]
+    assert (
+        await school.ask("sam", "POST", f"{API}/workspaces/private/access-requests", {"role": "viewer"})
+    ).code == 202
+    assert (await next_event(owner, "access"))["workspace_id"] == id
+    await killed(school, "refuse", "private", "sam")
+    event = await next_event(asker, "access")
+    assert (event["what"], event["workspace_id"], event["called"]) == ("refused", None, "private")
+    await school.made("owner", "PATCH", f"{API}/workspaces/private/access", {"mode": "members"})
+    await killed(school, "share", "private", "sam")
+    async with asyncio.timeout(60):
+        while (event := await next_event(asker, "people")).get("workspace_id") != id:
+            pass
+    assert (event["action"], event["role"]) == ("workspace.share", "viewer")
+    await school.made("owner", "DELETE", f"{API}/workspaces/private/members/sam")
+    await school.made("owner", "PATCH", f"{API}/workspaces/private/access", {"mode": "private"})
+
+
+async def next_event(socket: Any, kind: str) -> Any:
+    async with asyncio.timeout(60):
+        while (event := json.loads(str(await socket.read_message())))["event"] != kind:
+            pass
+    return event
+
+
 async def test_asking_for_a_role(school: School) -> None:
     """Over the wire: one answer for all, the owner hears, the answer reaches who asked; no id is told to who is refused."""
 
     def asks(name: str) -> str:
         return f"{API}/workspaces/{name}/access-requests"
 
-    async def heard(socket: Any, kind: str) -> Any:
-        async with asyncio.timeout(30):
-            while (event := json.loads(str(await socket.read_message())))["event"] != kind:
-                pass
-        return event
-
-    id = (await school.made("owner", "GET", f"{API}/workspaces/class"))["id"]
+    found = await school.made("owner", "GET", f"{API}/workspaces/class")
+    id, root = found["id"], found["owner"]
     owner, asker, viewer = [await school.connected(who, f"{API}/events") for who in ("owner", "sam", "vic")]
     for socket in (owner, asker, viewer):
-        await heard(socket, "hello")
+        await next_event(socket, "hello")
     answers = [await school.ask("sam", "POST", asks(name), {"role": "editor"}) for name in ("class", "none", id, "..")]
     assert {(one.code, one.body) for one in answers} == {(202, b'{"asked":true}')}
-    event = await heard(owner, "access")
+    event = await next_event(owner, "access")
     assert (event["what"], event["workspace_id"], event["user"], event["role"]) == ("asked", id, "sam", "editor")
     (row,) = (await school.made("owner", "GET", f"{API}/access-requests"))["requests"]
     assert (row["workspace"], row["user"], row["role"]) == (id, "sam", "editor")
@@ -345,8 +450,18 @@ async def test_asking_for_a_role(school: School) -> None:
         assert await school.status(who, "DELETE", f"{asks('class')}/sam") == 403
     assert await school.status("owner", "DELETE", f"{asks('class')}/eve") == 404
     assert await school.status("owner", "DELETE", f"{asks('class')}/sam") == 204
-    event = await heard(asker, "access")
+    event = await next_event(asker, "access")
     assert (event["what"], event["workspace_id"], event["called"], event["user"]) == ("refused", None, "class", "sam")
+    event = await next_event(owner, "access")
+    assert (event["what"], event["workspace_id"]) == ("answered", id)
+    feed = f"{API}/workspaces/class/activity"
+    for who, lines in (("owner", [("refused", "sam", root), ("asked", "sam", "sam")]), ("vic", []), ("eve", [])):
+        rows = (await school.made(who, "GET", f"{feed}?kind=access"))["activity"]
+        assert [(row["action"], row["subject"], row["user"]) for row in rows[:2]] == lines  # newest first
+        assert [
+            row for row in (await school.made(who, "GET", f"{feed}?limit=200"))["activity"] if row["kind"] == "access"
+        ] == rows
+    await asked_and_answered_by_command(school, owner, asker)
     assert (await school.ask("sam", "POST", asks("class"), {})).code == 202
     assert (await school.made("owner", "GET", f"{API}/access-requests"))["requests"] == []
     assert await school.status("sam", "POST", asks("class"), {"role": "admin"}) == 400

@@ -12,7 +12,7 @@ import websocket
 
 from tests.lab import TOKEN, Lab
 
-from .rest_client import Client, error_of, warm_client
+from .rest_client import Client, Events, error_of, warm_client
 
 
 @pytest.fixture(scope="module")
@@ -297,22 +297,29 @@ def test_a_browser_sends_its_xsrf_token(lab_server: Lab) -> None:
 # -- events ------------------------------------------------------------------------------------------------------
 
 
+def done(events: Events) -> dict[str, Any]:
+    """The next event but of files, which code of a test before may have written, and of how far something is."""
+    while (event := events.next())["event"] in ("files", "operation"):
+        pass
+    return event
+
+
 def test_events(client: Client, made: str) -> None:
     """What happens is told in order, to each what he asked for, and again to who comes back with the last id he has."""
     with client.events() as all_of_them, client.events(f"workspaces/{made}/events") as of_one:
         other = client.ok("POST", "workspaces", {"name": "other events"})
         client.ok("PATCH", f"workspaces/{made}", {"labels": {}})
-        created, changed = all_of_them.next(), all_of_them.next()
+        created, changed = done(all_of_them), done(all_of_them)
         assert (created["verb"], created["workspace"]["id"], changed["verb"]) == ("create", other["id"], "change")
         assert of_one.next() == changed
         client.ok("POST", f"workspaces/{other['id']}/archive")
         client.ok("DELETE", f"workspaces/{other['id']}")
-        saved, archived, deleted = all_of_them.next(), all_of_them.next(), all_of_them.next()
+        saved, archived, deleted = done(all_of_them), done(all_of_them), done(all_of_them)
         assert (saved["event"], saved["snapshot"]["reason"]) == ("snapshot", "archive")
         assert [archived["verb"], deleted["verb"]] == ["archive", "delete"]
     with client.events(last_event_id=changed["id"]) as again:
         assert again.hello["reset"] is False
-        assert [again.next(), again.next(), again.next()] == [saved, archived, deleted]
+        assert [done(again), done(again), done(again)] == [saved, archived, deleted]
     with client.events(last_event_id="0-1") as anew:
         assert anew.hello == {"event": "hello", "id": deleted["id"], "reset": True}
 
@@ -336,4 +343,18 @@ def test_output_is_streamed(client: Client, lab_server: Lab, made: str) -> None:
         thread.join()
     assert "".join(event.get("text") or "" for event in [first, *rest]) == results[0]["stdout"] == "0\n1\n2\n"
     assert {event["execution_id"] for event in rest if event["event"] == "execution"} == {results[0]["id"]}
+    files_that_code_writes(client, made)
     client.ok("POST", f"workspaces/{made}/archive")
+
+
+def files_that_code_writes(client: Client, made: str) -> None:
+    """Named when it has run, without what is in them; of one that is removed its directory."""
+    with client.events(f"workspaces/{made}/events") as events:
+        for code, path in (
+            ("open('out.csv', 'w').write('secret of the content')", f"workspaces/{made}/out.csv"),
+            ("import os; os.remove('out.csv')", f"workspaces/{made}"),
+        ):
+            client.ok("POST", f"workspaces/{made}/execute", {"code": code})
+            while path not in (told := events.until(event="files", action="write")[-1])["paths"]:
+                pass
+            assert (told["count"] >= 1, told["user"], "secret" in str(told)) == (True, "", False)

@@ -185,6 +185,26 @@ async def test_who_somebody_is_cannot_be_forged(school: School) -> None:
         await third.until(lambda: third.others[viewer.client] is None)
 
 
+async def test_a_cursor_comes_after_its_text(school: School) -> None:
+    """However close behind it was said: a page cannot show it before."""
+    early: list[int] = []
+    async with page(school, "eve", FILE) as editor, page(school, "vic", FILE) as hearer:
+        take = hearer.take
+
+        def heard(message: bytes) -> None:
+            take(message)
+            for number in (hearer.others.get(editor.client) or {}).get("cursors", []):
+                if f"<cursor {number}>" not in str(hearer.text):
+                    early.append(number)
+
+        hearer.take = heard  # type: ignore[method-assign]
+        for number in range(50):
+            editor.text.insert(0, f"<cursor {number}>")
+            editor.say({"user": {"name": "eve"}, "cursors": [number]})
+        await hearer.until(lambda: (hearer.others.get(editor.client) or {}).get("cursors") == [49])
+    assert early == []
+
+
 async def test_participants(school: School) -> None:
     """Who is in which document now, under the name that the server knows; who may not look is not told."""
     here = f"{API}/workspaces/class/participants"
@@ -200,6 +220,9 @@ async def test_participants(school: School) -> None:
         assert found["eve"]["path"] == FILE
         assert (found["eve"]["color"], found["eve"]["cursors"]) == ("#00ff00", [{"head": 1}])
         assert found["eve"]["joined_at"] <= found["eve"]["last_activity_at"]
+        assert (found["eve"]["workspace_id"], found["eve"]["front"]) == (found["vic"]["workspace_id"], True)
+        everywhere = (await school.made("vic", "GET", f"{API}/participants"))["participants"]
+        assert [(row["user"], row.keys()) for row in everywhere] == [(row["user"], row.keys()) for row in rows]
         assert await school.status("sam", "GET", here) == 403
     async with asyncio.timeout(60):
         while (await school.made("vic", "GET", here))["participants"]:  # noqa: ASYNC110 # closed a moment ago

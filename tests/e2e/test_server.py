@@ -7,6 +7,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -198,6 +199,27 @@ async def test_thirty_at_once(lab_server: Lab) -> None:
     assert (await lab_server.fetch("/api/kernels")) == (200, [])
     assert (await lab_server.fetch("/api/sessions")) == (200, [])
     wait_until(lambda: processes() <= 4, 20, "only the agent, its zygote and spares in the container")
+
+
+async def test_a_notebook_opened_by_many_at_once_has_one_kernel(lab_server: Lab) -> None:
+    """Pages ask for a session of a made-up name first, and end one that has another; another notebook in that folder has
+    a kernel of its own."""
+    body = {"name": "at once.ipynb", "type": "notebook", "kernel": {"name": "syla-python"}}
+    paths = [*(str(uuid4()) for _ in range(4)), "at once.ipynb", "at once.ipynb"]
+    asked = [{**body, "path": path} for path in paths] + [{**body, "path": str(uuid4()), "name": "other.ipynb"}]
+    answers = await asyncio.gather(*(lab_server.fetch("/api/sessions", "POST", one) for one in asked))
+    assert [(status, model["path"]) for status, model in answers] == [(201, one["path"]) for one in asked]
+    *same, other = [model for _, model in answers]
+    assert len({model["id"] for model in same}) == 5
+    (kernel,) = {model["kernel"]["id"] for model in same}
+    assert {row["id"] for row in (await lab_server.fetch("/api/kernels"))[1]} == {kernel, other["kernel"]["id"]}
+    for session in (same[0], other):
+        assert (await lab_server.fetch(f"/api/sessions/{session['id']}", "DELETE"))[0] == 204
+    assert (await lab_server.fetch("/api/kernels")) == (200, [])
+    assert (await lab_server.fetch("/api/sessions")) == (200, [])
+    status, again = await lab_server.fetch("/api/sessions", "POST", asked[0])
+    assert (status, again["kernel"]["id"] != kernel) == (201, True)
+    assert (await lab_server.fetch(f"/api/sessions/{again['id']}", "DELETE"))[0] == 204
 
 
 async def test_shutdown(lab_server: Lab) -> None:

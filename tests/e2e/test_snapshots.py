@@ -97,6 +97,7 @@ def test_a_version_brings_back_files_packages_and_variables(syla: Syla) -> None:
     assert result(made, "import mine; mine.v") == "7"
     changed = made.diff(taken.version.number, rewound.before.number)
     assert "files/data.csv" in [c.path for c in changed.files.removed]
+    assert not [c for group in vars(changed.files).values() for c in group if "state/syla" in c.path]  # in `variables`
     assert changed.packages == ("- mine 1.0",)
     assert any("p" in line for line in changed.variables)
     assert made.verify(data=True).ok
@@ -156,12 +157,14 @@ def shell(session_dir: Path, engine: Any, tmp_path_factory: pytest.TempPathFacto
 def test_the_command_line(shell: Shell, tmp_path: Path) -> None:
     demo = shell.files("demo")
     (demo / "a.py").write_text("x = 41\n")
+    (demo / "c.txt").write_text("one\n")
     file = str(tmp_path / "demo.syla")
-    taken, _, first, diff, verified, dry, _, cloned, made, listed = shell.row(
+    taken, _, first, diff, lines, verified, dry, _, cloned, made, listed = shell.row(
         ("snapshot", "take", "demo", "-m", "before cleaning"),
-        ("exec", "--", "sh", "-c", "echo more > b.txt; rm a.py"),
+        ("exec", "--", "sh", "-c", "echo more > b.txt; rm a.py; echo two >> c.txt"),
         ("snapshot", "take", "--json"),
         ("snapshot", "diff", "v1", "v2"),
+        ("snapshot", "diff", "v1", "v2", "files/c.txt"),
         ("snapshot", "verify", "--data"),
         ("snapshot", "prune", "--keep-last", "1", "--dry-run"),
         ("workspace", "export", "demo", file),
@@ -169,10 +172,11 @@ def test_the_command_line(shell: Shell, tmp_path: Path) -> None:
         ("workspace", "import", file, "imported"),
         ("snapshot", "list"),
     )
-    assert taken.stdout.startswith("v1 of 'demo': 1 file")
+    assert taken.stdout.startswith("v1 of 'demo': 2 files")
     assert json.loads(first.stdout)["version"]["version"] == 2
     assert "+ files/b.txt" in diff.stdout
     assert "- files/a.py" in diff.stdout
+    assert lines.stdout == "  one\n+ two\n"
     assert (verified.code, "all is well" in verified.stdout) == (0, True)
     assert "v1  would go" in dry.stdout
     assert (cloned.code, made.code, "before cleaning" in listed.stdout) == (0, 0, True), (cloned, made)
@@ -311,6 +315,8 @@ def test_rest(lab_server: Lab) -> None:
     assert [one["version"] for one in client.ok("GET", f"{here}/snapshots")["snapshots"]] == [1, 2]
     difference = client.ok("GET", f"{here}/snapshots/1/diff/2")
     assert [one["path"] for one in difference["changed"]] == ["files/a.txt"]
+    changed = client.ok("GET", f"{here}/snapshots/1/diff/2/file?path=files/a.txt")
+    assert [(one["sign"], one["text"]) for one in changed["lines"]] == [("removed", "first"), ("added", "second")]
     assert client.ok("PATCH", f"{here}/snapshots/1", {"tags": []})["tags"] == []
     restored = client.ok("POST", f"{here}/snapshots/1/restore", {"paths": ["a.txt"]})
     assert (files / "a.txt").read_text() == "first"

@@ -85,6 +85,18 @@ def kept(record: WorkspaceRecord, host: Host, marks: bool) -> None:
         assert (home / "kept").read_text() == "home"
 
 
+def told(host: Host, id: str, verb: str) -> int:
+    """How often it is written down that this was done with it."""
+    return sum(row.action == verb for row in host.app.chronicle().store().page(id))
+
+
+def says_so(verb: str, step: str) -> int:
+    """Once what the verb does is in the database, its line is: of a deletion at the end, when the record goes."""
+    steps = STEPS[verb]
+    begins = "forgotten" if verb == "delete" else "record"
+    return int(begins in steps and steps.index(step) >= steps.index(begins) and verb != "restore")
+
+
 def ready(host: Host, id: str) -> None:
     """One for that workspace is in the pool."""
     registry = host.app.registry()
@@ -150,6 +162,8 @@ def killed_at(verb: str, step: str, before: tuple[str, ...], registry: Registry,
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
 
+    id = made.id if made is not None else registry.catalog.get(name).id
+    assert told(host, id, verb) == says_so(verb, step)
     registry.finish()
     host.service.reconcile()
     consistent(host)
@@ -157,6 +171,7 @@ def killed_at(verb: str, step: str, before: tuple[str, ...], registry: Registry,
         record = registry.catalog.get(name)
     except UnknownWorkspace:
         assert verb == "delete"
+        assert told(host, made.id, verb) == 1
         assert not files.exists()
         assert os.listdir(host.app.settings.data_dir / "homes") == []
         assert registry.create(name, root=host.root).state is State.CREATED  # the name is free

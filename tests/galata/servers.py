@@ -23,8 +23,8 @@ from typing import Any
 from ..installation import Installation, wait_until
 
 START_SECONDS, STOP_SECONDS = 120, 60
-OTHERS = ("jupyter_collaboration", "jupyter_server_ydoc", "jupyter_server_fileid", "nbdime")
-OTHERS_PAGES = ("@jupyter/collaboration-extension", "@jupyter/docprovider-extension", "nbdime-jupyterlab")
+OTHERS = ("jupyter_collaboration", "jupyter_server_ydoc", "jupyter_server_fileid")
+OTHERS_PAGES = ("@jupyter/collaboration-extension", "@jupyter/docprovider-extension")
 OURS, OUR_PAGE = "syla_jupyter", "syla-jupyter"
 CONFIG = """
 from jupyterlab.galata import configure_jupyter_server

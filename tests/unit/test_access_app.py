@@ -21,7 +21,7 @@ LEVELS = {
     ("POST", "users/{user}/tokens"): Level.USER, ("DELETE", "users/{user}/tokens/{token}"): Level.USER,
     ("GET", "teams"): Level.USER, ("POST", "teams"): Level.HOST, ("DELETE", "teams/{team}"): Level.HOST,
     ("PUT", "teams/{team}/members/{user}"): Level.HOST, ("DELETE", "teams/{team}/members/{user}"): Level.USER,
-    ("GET", "audit"): Level.HOST, ("GET", "participants"): Level.USER,
+    ("GET", "audit"): Level.HOST, ("GET", "participants"): Level.USER, ("GET", "operations"): Level.USER,
     ("GET", "access-requests"): Level.USER, ("POST", "workspaces/{workspace}/access-requests"): Level.USER,
 }  # fmt: skip
 STRONGER = {
@@ -31,6 +31,7 @@ STRONGER = {
     ("PUT", "/members/{user}"): "share", ("DELETE", "/members/{user}"): "read", ("PATCH", "/access"): "admin",
     ("POST", "/transfer"): "read", ("GET", "/invitations"): "share", ("POST", "/invitations"): "share",
     ("DELETE", "/invitations/{invitation}"): "share", ("DELETE", "/access-requests/{user}"): "share",
+    ("DELETE", "/operations/{operation}"): "read",  # of what one has asked for; else its handler asks for as much
 }  # fmt: skip
 
 

@@ -23,12 +23,15 @@ from syla_jupyter.access.audit import Audit
 from syla_jupyter.access.guard import Guard
 from syla_jupyter.access.service import Caller, People
 from syla_jupyter.access.sharing import Sharing
+from syla_jupyter.metadata.happenings_sql import SqlHappenings
 from syla_jupyter.metadata.people_sql import SqlPeople
 from syla_jupyter.metadata.sql import SqlStore
 from syla_jupyter.metadata.sql_transactions import open_engine
 from syla_jupyter.model.errors import BadInput, Forbidden, TooMany, UnknownWorkspace
+from syla_jupyter.model.happening import Happening, Kind
 from syla_jupyter.model.people import AccessRequest, Principal, Role, SubjectKind
 from syla_jupyter.testing.records import make_record
+from syla_jupyter.workspaces.chronicle import Chronicle
 
 from .clocks import HandClock
 
@@ -46,6 +49,7 @@ class Place:
     id: str
     """A workspace of ana's."""
     heard: list[Asked]
+    lines: SqlHappenings
 
     def caller(self, name: str) -> Caller:
         principal = self.guard.principal(name)
@@ -64,11 +68,17 @@ def place(tmp_path: Path) -> Iterator[Place]:
     users = People(people=people, guard=guard, audit=audit, clock=clock)
     for name in ("ana", "ben", "carla"):
         users.add_user(ROOT, name)
-    asking = Asking(people=people, guard=guard, audit=audit, clock=clock)
     heard: list[Asked] = []
-    asking.listeners.append(heard.append)
+    chronicle = Chronicle(lambda: lines, clock, "")
+
+    def word(asked: Asked) -> Happening:
+        heard.append(asked)
+        return chronicle.word_asked(asked)
+
+    lines = SqlHappenings(engine)
+    asking = Asking(people=people, guard=guard, audit=audit, clock=clock, word=word)
     sharing = Sharing(people=people, guard=guard, audit=audit, clock=clock)
-    yield Place(asking, sharing, guard, audit, clock, store.insert(make_record()).id, heard)
+    yield Place(asking, sharing, guard, audit, clock, store.insert(make_record()).id, heard, lines)
     people.close()
 
 
@@ -77,7 +87,10 @@ def test_asked_and_granted(place: Place) -> None:
     ben = place.caller("ben")
     place.asking.ask(ben, place.id, Role.RUNNER, "project")
     place.asking.ask(ben, place.id, Role.RUNNER, "project")
-    assert [(one.owner, one.request.user, one.request.role) for one in place.heard] == [("ana", "ben", Role.RUNNER)]
+    assert [(one.actor, one.request.user, one.request.role) for one in place.heard] == [("ben", "ben", Role.RUNNER)]
+    (line,) = place.lines.after(0)
+    assert (line.kind, line.action, line.owner, line.actor) == (Kind.ACCESS, "asked", "ana", "ben")
+    assert line.detail == {"subject": "ben", "role": "runner", "called": "project"}
     assert place.waiting("ana") == [("ben", Role.RUNNER)]
     assert place.waiting("ben") == place.waiting("carla") == []
     place.asking.ask(ben, place.id, Role.EDITOR, "project")
@@ -96,6 +109,7 @@ def test_a_refusal_is_remembered_for_a_while(place: Place) -> None:
     assert place.asking.refuse(ana, place.id, "ben") is True
     assert place.asking.refuse(ana, place.id, "ben") is False
     assert place.heard[-1].request.refused_at is not None
+    assert [(one.action, one.actor) for one in place.lines.after(0)] == [("asked", "ben"), ("refused", "ana")]
     place.asking.ask(ben, place.id, Role.EDITOR, "project")
     assert place.waiting("ana") == []
     place.clock.move(REFUSED_SECONDS)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syla_jupyter.access.decide import decide, decide_host, permissions_of, role_of
+from syla_jupyter.access.decide import comes_by_link, decide, decide_host, permissions_of, role_of
 from syla_jupyter.access.permissions import PERMISSIONS
 from syla_jupyter.access.roles import GIVEN, ROLES, may_give, role_named
 from syla_jupyter.model.errors import BadInput
@@ -63,6 +63,7 @@ def test_the_first_that_speaks_decides(
     """Owner, admin of the server, private, explicit, teams together, link, deny; a team's name is no user's."""
     assert role_of(principal, given_access) is expected
     assert permissions_of(principal, given_access) == (ROLES[expected] if expected else frozenset(), reason)
+    assert comes_by_link(principal, given_access) is (reason == "open by link")
 
 
 def test_the_reason_names_what_was_asked() -> None:
@@ -99,6 +100,7 @@ def test_nobody_without_a_grant_does_more_than_look(
     assert mode is not AccessMode.PRIVATE
     granted = [users[name]] if name in users else [granted_teams[team] for team in teams & granted_teams.keys()]
     linked = mode is AccessMode.LINK and permission is Permission.READ and not granted
+    assert decision.by_link is linked
     assert linked or any(permission in ROLES[role] for role in granted)
 
 

@@ -144,7 +144,7 @@ async def running_site(
     keeper = Doorkeeper(
         gates=Gates([*JUPYTER, *more_gates], "/"), naming=naming, guard=guard, base_url="/", open_routes=[r"/open/.*"],
         find_session=lambda id: server.session_manager.get_session(session_id=id),
-        holds=lambda user: holds(identities, user),
+        holds=lambda user, version: holds(identities, user, version),
     )  # fmt: skip
     put_in_force(server.web_app, keeper)
     server.web_app.add_handlers(

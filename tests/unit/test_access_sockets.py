@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from jupyter_server.base.websocket import WebSocketMixin
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, WebSocketHandler, websocket_connect
 
+from syla_jupyter.metadata.people_users import SqlUsers
 from syla_jupyter.model.errors import StoreFailed
 from syla_jupyter.model.people import AccessMode, Permission, Role, SubjectKind
 from syla_jupyter.server.doorkeeper import NOT_ALLOWED
@@ -117,6 +119,27 @@ async def test_who_does_not_go_is_not_heard(site: Site) -> None:
     assert Listening.heard == 1
 
 
+async def test_a_look_asks_the_store_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many websockets there are: it may be at the other end of a network."""
+    asked: list[int] = []
+    version = SqlUsers.version
+
+    def counted(store: Any) -> int:
+        asked.append(threading.get_ident())
+        return version(store)
+
+    monkeypatch.setattr(SqlUsers, "version", counted)
+    for who in ("ben", "ben", "ben", "carla"):
+        await said(await listening(site, who))
+    sockets = sockets_of(site)
+    await sockets.look()
+    rows = [(socket, socket.passed, decided_at) for socket, decided_at in sockets._open.items()]
+    asked.clear()
+    assert len(rows) == 4
+    assert sockets._changed(rows)[1] == []
+    assert asked.count(threading.get_ident()) == 1
+
+
 async def test_a_store_that_does_not_answer_allows_nothing() -> None:
     """Not at once: a database that is restarted closes nothing."""
 
@@ -137,7 +160,7 @@ async def test_a_store_that_does_not_answer_allows_nothing() -> None:
 
     socket = Socket()
     sockets: OpenSockets[str] = OpenSockets(
-        version=version, holds=bool, again=str, period_seconds=0.01, silent_seconds=0.05
+        version=version, holds=lambda passed, version: bool(passed), again=str, period_seconds=0.01, silent_seconds=0.05
     )
     sockets.add(socket)
     began = asyncio.get_running_loop().time()

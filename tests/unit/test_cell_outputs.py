@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from syla_jupyter.server.cell_outputs import OUTPUTS_MAX, CellOutputs
+from syla_jupyter.server.cell_outputs import BUNDLE_MAX, BUNDLES_MAX, OUTPUTS_MAX, CellOutputs
 
 Message = tuple[str, dict[str, Any]]
 
@@ -81,6 +81,21 @@ def test_what_is_too_much_is_counted_and_told() -> None:
     assert texts(many) == []
 
 
+def test_one_that_is_too_large_is_left_out() -> None:
+    """By itself, or with all before it; of whichever kind, and smaller ones after it are kept."""
+    error: Message = "error", {"ename": "a", "evalue": "b", "traceback": ["c"]}
+    found = CellOutputs()
+    for type, content in (display("x"), display("x", type="execute_result"), error):
+        found.take(type, content, BUNDLE_MAX + 1)
+        found.take(type, content, BUNDLE_MAX)
+    assert (len(found.outputs), found.left_out) == (3, 3)
+    found.take(*error, BUNDLES_MAX - 3 * BUNDLE_MAX)
+    found.take(*error, 1)
+    assert (len(found.outputs), found.left_out) == (4, 4)
+    found.take(*stream("more"))
+    assert found.plain()[-2]["text"] == "more"
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -137,6 +152,7 @@ def test_a_document_shows_what_the_outputs_are(seed: int) -> None:
         if dice.random() < 0.6:
             cell.show(notebook, outputs, 3, {}, ended=False)
             assert notebook.get_cell(1)["outputs"] == clean(outputs.plain())
+            assert notebook.get_cell(1).get("execution_count") is None
     cell.show(notebook, outputs, 3, {"executed_by": "ann"}, ended=True)
     shown = notebook.get_cell(1)
     assert (shown["outputs"], shown["execution_count"]) == (clean(outputs.plain()), 3)

@@ -16,6 +16,7 @@ from syla_jupyter.model.errors import UnknownWorkspace
 from syla_jupyter.model.policy import DAY, HOUR, MINUTE, Policy
 from syla_jupyter.model.record import State, WorkspaceRecord
 from syla_jupyter.workspaces.activity import Signals
+from syla_jupyter.workspaces.changes import Change
 from syla_jupyter.workspaces.inquiry import Inquiry
 from syla_jupyter.workspaces.janitor import SWEEP_SECONDS, Janitor, JanitorThread
 
@@ -36,8 +37,13 @@ class Swept:
         self.warnings: list[tuple[str, str]] = []
         self.tidied = 0
         self.changes: list[tuple[str, str]] = []
-        self.registry.listeners.append(lambda change: self.changes.append((str(change.verb), change.record.name)))
+        self.registry.listeners.append(self._heard)
         self.janitor = self.make()
+
+    def _heard(self, change: Change) -> None:
+        self.changes.append((str(change.verb), change.record.name))
+        if change.verb == "warn":
+            self.warnings.append((change.record.name, change.reason))
 
     def make(self, **more: Any) -> Janitor:
         given: dict[str, Any] = {
@@ -48,7 +54,6 @@ class Swept:
             "activity": [self.source],
             "inside": Inquiry(registry=self.registry, settings=self.local.settings, clock=self.clock),
             "tidy": self.tidy,
-            "warned": lambda record, message: self.warnings.append((record.name, message)),
         }
         return Janitor(**{**given, **more})
 

@@ -335,9 +335,11 @@ def test_a_question_waits_for_its_asker(tmp_path: Path) -> None:
         with connected(info, "tab") as client:
             assert client.get_stdin_msg(timeout=20)["content"]["prompt"] == "?"
             assert (tmp_path / "asks").exists()
+            assert ask(client, after=None, live=True).question == {"id": request, "prompt": "?", "password": False}
             client.input("yes")
             reply = client.get_shell_msg(timeout=20)
             assert (reply["parent_header"]["msg_id"], reply["content"]["status"]) == (request, "ok")
+            assert ask(client, after=None, live=True).question == {}
 
 
 def test_a_kernel_ends_as_it_did_and_its_children_leave_the_journal_alone() -> None:

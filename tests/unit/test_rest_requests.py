@@ -69,6 +69,19 @@ def test_a_wrong_body_names_its_field(model: type[wire.Wire], value: Any, field:
     assert raised.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"memory_bytes": 1 << 20}, "limits.memory_bytes: give at least 64 MB"),
+        ({"cpus": 0}, "limits.cpus: give at least 0.05"),
+        ({"pids": 1 << 30}, "limits.pids: give at most 4194304"),
+    ],
+)
+def test_a_number_out_of_its_bounds_names_them(limits: Any, said: str) -> None:
+    with pytest.raises(BadInput, match=f"^{said}.$"):
+        body(wire.CreateWorkspace, {"name": "x", "limits": limits})
+
+
 def test_what_was_sent_is_not_repeated() -> None:
     """An error shows neither values nor long names of what was sent."""
     with pytest.raises(BadInput) as raised:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from syla_jupyter.server.naming import NOWHERE
+from syla_jupyter.server.room_socket import may_read
 from syla_jupyter.server.rooms import GLOBAL, Participant, Presences, current_path, document_of, is_copy, vouched
 from syla_jupyter.server.yjs_wire import Kind, Presence, awareness, kind_of, presences, save_number, told
+
+from .clocks import HandClock
 
 ID = "0e0cd5ea-b85b-4a4c-8e5f-0b6ea2e3cd01"
 ANA = {"username": "ana", "name": "ana", "display_name": "Ana Maria Lopez", "avatar_url": None}
@@ -144,3 +149,25 @@ def test_a_client_number_is_one_connections() -> None:
     for one in (ana, ben, again):
         assert table.leave("room", one.connection) is one
     assert table.rooms() == []
+
+
+def test_whose_a_path_is_is_asked_once_for_all_who_hear_of_it() -> None:
+    """And again a second later, and for another path; whether somebody may read there is asked each time."""
+    clock, asked, denied = HandClock(), list[str](), {"eve"}
+
+    def at(path: str) -> str:
+        asked.append(path)
+        return {"a": "w1"}.get(path, NOWHERE)
+
+    def decide(who: Any, permission: Any, workspace: str) -> Any:
+        return SimpleNamespace(allowed=workspace == "w1" and who not in denied)
+
+    may = may_read(SimpleNamespace(decide=decide), SimpleNamespace(at=at), clock)
+    assert [may(who, "a") for who in ("ann", "eve", "ann")] == [True, False, True]
+    denied.add("ann")
+    assert not may("ann", "a")
+    assert not may("bob", "b")
+    assert asked == ["a", "b"]
+    clock.move(1.0)
+    assert may("bob", "a")
+    assert asked == ["a", "b", "a"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from syla_jupyter.server.cell_queue import Asked
-from syla_jupyter.server.cell_run import Run
+from syla_jupyter.server.cell_run import ASIDE_MAX, Run
 from syla_jupyter.server.run_log import RunLogs
 
 ASKED = Asked(id="run", user="ann", room="json:notebook:1", cell="c", asked_at=1.0)
@@ -34,6 +34,7 @@ MESSAGES = [
 def state(run: Run) -> Any:
     return copy.deepcopy((
         run.outputs.saved(), run.times, run.count, run.status, run.sent, run.question, run.over.is_set(), run.asked,
+        run.captures.saved(),
     ))  # fmt: skip
 
 
@@ -73,6 +74,24 @@ def test_a_long_one_becomes_short(tmp_path: Path) -> None:
     assert state(read(logs)) == state(run)
     assert not read(logs).take(text, b"%032d" % 499, 10)
     assert [row["text"] for row in run.outputs.plain()] == ["0499"]
+
+
+def test_the_full_text_of_what_is_cut_is_kept(tmp_path: Path) -> None:
+    """Up to its own limit, and what is beyond it is counted."""
+    logs = RunLogs(tmp_path)
+    run = Run(ASKED, logs.begin(KERNEL, "run", Run.head(ASKED)))
+    run.note({"type": "sent"})
+    part = "0123456789" * 200_000
+    for number in range(ASIDE_MAX // len(part) + 3):
+        assert run.take(message("stream", name="stdout", text=part), b"%032d" % number, len(part))
+    assert run.log is not None
+    for _ in range(2):
+        again = read(logs)
+        assert state(again) == state(run)
+        full, kept = (run.execution(), again.execution())
+        assert (len(kept.stdout), kept.stdout == full.stdout, kept.truncated) == (ASIDE_MAX, True, True)
+        run.log.replace([Run.head(ASKED), run._snapshot()])
+    assert len(run.outputs.plain()[0]["text"]) < ASIDE_MAX / 10
 
 
 def test_the_identity_stays(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ catalogue of events: each has a schema, and comes with its fields."""
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,17 +14,19 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from syla_jupyter.access.acting import AND, acting
+from syla_jupyter.access.asking import Asked
 from syla_jupyter.access.audit_line import Action
 from syla_jupyter.access.sharing import PeopleChange
 from syla_jupyter.metadata.happenings_sql import SqlHappenings
+from syla_jupyter.metadata.sql import open_store
 from syla_jupyter.metadata.sql_transactions import open_engine
 from syla_jupyter.model.clock import SystemClock
 from syla_jupyter.model.errors import StoreFailed
 from syla_jupyter.model.happening import Happening, Kind
-from syla_jupyter.model.people import Role
+from syla_jupyter.model.people import AccessRequest, Role
 from syla_jupyter.model.snapshot import Reason, SessionStats, Version
 from syla_jupyter.server.announcer import Announcer, RunChange
-from syla_jupyter.server.cell_queue import Asked
+from syla_jupyter.server.cell_queue import Asked as Wanted
 from syla_jupyter.server.events import EventHub
 from syla_jupyter.server.openapi import document
 from syla_jupyter.server.route import PREFIX
@@ -82,6 +85,22 @@ async def test_of_all_processes_in_order_and_once(
     telling.settle()
     assert [one.actor for one in told] == ["cli 1", "here 1", "cli 2", "cli 3", "here 2"]
     assert [one.n for one in told] == [1, 2, 3, 4, 5]
+
+
+def test_what_was_written_with_a_deed_is_told_at_once(
+    tmp_path: Path, store: SqlHappenings, telling: Telling, told: list[Happening]
+) -> None:
+    """The registry's line is there before its verb returns; nothing is written or told twice, and a restore after it."""
+    chronicle, workspaces = telling._chronicle, open_store(tmp_path / "syla.db")
+    chronicle.news = telling.news
+    created, restored = (Change(verb, a_record(), "", 0.0) for verb in ("create", "restore"))
+    workspaces.insert(a_record(), tell=lambda record: chronicle.word(created))
+    chronicle.changed(created)
+    assert chronicle.word(restored) is None
+    chronicle.changed(restored)
+    telling._thread.submit(lambda: None).result(SECONDS)
+    workspaces.close()
+    assert [one.action for one in told] == ["create", "restore"] == [one.action for one in store.after(0)]
 
 
 async def test_it_looks_while_somebody_listens(store: SqlHappenings, telling: Telling, told: list[Happening]) -> None:
@@ -145,12 +164,12 @@ def test_a_store_that_fails(tmp_path: Path, told: list[Happening]) -> None:
     chronicle = Chronicle(lambda: _Failing(engine), CLOCK, "")
     telling = Telling(chronicle, CLOCK, told.append, lambda id: "ann")
     chronicle.write = telling.note
-    chronicle.changed(Change("suspend", a_record(), "idle", 0.0))
+    chronicle.changed(Change("restore", a_record(), "version 1", 0.0))
     telling.executed(a_record().id, "ana")
     telling.settle()
     telling.close()
     engine.dispose()
-    assert [one.action for one in told] == ["suspend", "execute"]
+    assert [one.action for one in told] == ["restore", "execute"]
 
 
 # -- the catalogue -----------------------------------------------------------------------------------------------
@@ -160,6 +179,9 @@ CATALOGUE: dict[str, tuple[str, dict[str, Any]]] = {
     "Updated": ("ChangeEvent", {"event": "change", "verb": "change", "changes": ["limits", "labels"]}),
     "Deleted": ("ChangeEvent", {"event": "change", "verb": "delete"}),
     "Shared": ("PeopleEvent", {"event": "people", "action": "workspace.share", "subject": "ben", "role": "editor"}),
+    "Asked": ("AccessEvent", {"event": "access", "what": "asked", "user": "ben", "role": "editor"}),
+    "Refused": ("AccessEvent", {"event": "access", "what": "refused", "user": "ben", "workspace_id": None}),
+    "Answered": ("AccessEvent", {"event": "access", "what": "answered", "user": "ben"}),
     "Joined": ("PresenceEvent", {"event": "presence", "what": "joined", "user": "ben", "role": "editor"}),
     "Left": ("PresenceEvent", {"event": "presence", "what": "left", "user": "ben"}),
     "FileChanged": ("FilesEvent", {"event": "files", "action": "save", "user": "ben", "paths": ["a.txt"]}),
@@ -168,10 +190,17 @@ CATALOGUE: dict[str, tuple[str, dict[str, Any]]] = {
     "Suspended": ("ChangeEvent", {"event": "change", "verb": "suspend", "actor": "ben"}),
     "Resumed": ("ChangeEvent", {"event": "change", "verb": "resume"}),
     "SnapshotTaken": ("SnapshotEvent", {"event": "snapshot", "seconds": 1.5}),
+    "Lost": ("ChangeEvent", {"event": "change", "verb": "lost", "actor": ""}),
     "Restored": ("ChangeEvent", {"event": "change", "verb": "restore"}),
     "Warning": ("WarningEvent", {"event": "warning", "kind": "disk", "message": "nearly full"}),
 }
 """The events that there have to be: schema, and what one of them has."""
+
+
+def with_it(store: SqlHappenings, line: Happening | None) -> None:
+    """As it is written with what was done."""
+    assert line is not None
+    store.add(line)
 
 
 async def test_every_event_of_the_catalogue(store: SqlHappenings) -> None:
@@ -181,10 +210,16 @@ async def test_every_event_of_the_catalogue(store: SqlHappenings) -> None:
     record = a_record()
     version = Version(3, NOW, "ben", "a \ud800", Reason.MANUAL, 2, (b"x",), tags=("t",), details={"b": b"y"})
     with acting("ben"):
-        for verb in ("create", "delete", "suspend", "resume", "restore"):
-            chronicle.changed(Change(verb, record, "why", 0.5))
-        chronicle.changed(Change("change", record, "", 0.5, ("limits", "labels")))
-    chronicle.people(PeopleChange(record.id, "ann", Action.SHARE, "ann", "ben", Role.EDITOR))
+        chronicle.changed(Change("restore", record, "why", 0.5))
+        for verb in ("create", "delete", "suspend", "resume"):
+            with_it(store, chronicle.word(Change(verb, record, "why", 0.5)))
+        with_it(store, chronicle.word(Change("change", record, "", 0.5, ("limits", "labels"))))
+        with_it(store, chronicle.word(Change("lost", record, "its container has ended", 0.0)))
+    people = chronicle.word_people(PeopleChange(record.id, Action.SHARE, "ann", "ben", Role.EDITOR))
+    with_it(store, dataclasses.replace(people, owner="ann"))
+    request = AccessRequest(record.id, "ben", Role.EDITOR, "proj", NOW)
+    for one in (Asked(request, "ben"), Asked(dataclasses.replace(request, refused_at=NOW), "ann")):
+        with_it(store, dataclasses.replace(chronicle.word_asked(one), owner="ann"))
     chronicle.saved(Saved(record, version, SaveReport(version, 1, 1, 1, Said({}, ()), SessionStats(), 1.0), 1.5))
     chronicle.warned(record, "nearly full", "disk")
     here = (record.id, "ann", NOW)
@@ -196,7 +231,7 @@ async def test_every_event_of_the_catalogue(store: SqlHappenings) -> None:
         announcer.told(one)
     for what in ("started", "completed"):
         announcer.ran(
-            record, RunChange(what, Asked("x", "ben", "room", "cell", NOW), "ok" if what == "completed" else "")
+            record, RunChange(what, Wanted("x", "ben", "room", "cell", NOW), "ok" if what == "completed" else "")
         )
     events = []
     async with asyncio.timeout(SECONDS):
@@ -215,13 +250,14 @@ async def test_every_event_of_the_catalogue(store: SqlHappenings) -> None:
         Draft202012Validator(whole).validate(found[0])
         assert found[0]["id"]
         assert found[0]["time"]
-        assert found[0].get("workspace_id", record.id) == record.id
+        assert found[0].get("workspace_id", record.id) == (None if name == "Refused" else record.id)
     assert missing == []
     assert {schema for schema, _ in CATALOGUE.values()} <= set(schemas)
 
 
 def test_who_reads_the_table_sees_no_code_and_no_content(store: SqlHappenings) -> None:
     """All columns of what is kept about a person's doings, with everything that could be in a record."""
-    Chronicle(lambda: store, CLOCK, "").changed(Change("change", a_record(labels={"secret": "label"}), "", 0.0))
+    change = Change("change", a_record(labels={"secret": "label"}), "", 0.0)
+    with_it(store, Chronicle(lambda: store, CLOCK, "").word(change))
     (row,) = store.page(a_record().id)
     assert "label" not in json.dumps(row.detail)

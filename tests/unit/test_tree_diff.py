@@ -1,16 +1,11 @@
-"""What is said about the difference of two versions, and of two notebooks."""
+"""What is said about the difference of two versions."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
-import pytest
-
-from syla_jupyter.model.errors import BadInput
 from syla_jupyter.snapshots.diff import diff
-from syla_jupyter.snapshots.notebook_diff import notebook_diff
 
 from .. import trees
 
@@ -56,26 +51,3 @@ def test_names_are_shown_without_control_characters(tmp_path: Path) -> None:
     assert len(added) == len(trees.ODD)
     assert all(path.isprintable() and path.encode() for path in added)
     assert "files/new\\nline" in added
-
-
-def notebook(*sources: str) -> bytes:
-    cells = [
-        {"cell_type": "code", "source": s, "metadata": {}, "outputs": [], "execution_count": None} for s in sources
-    ]
-    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}).encode()
-
-
-def test_notebooks_are_compared_by_cell() -> None:
-    pytest.importorskip("nbdime")
-    text = notebook_diff(notebook("a = 1", "b = 2"), notebook("a = 1", "b = 3", "c = 4"))
-    assert "b = 3" in text
-    assert "c = 4" in text
-    assert "a = 1" not in text
-    assert notebook_diff(notebook("a"), notebook("a")) == ""
-
-
-@pytest.mark.parametrize("bad", [b"", b'{"cells": 1}', b"[" * 100_000])
-def test_what_is_no_notebook_is_refused(bad: bytes) -> None:
-    pytest.importorskip("nbdime")
-    with pytest.raises(BadInput, match="notebook"):
-        notebook_diff(notebook("a"), bad)

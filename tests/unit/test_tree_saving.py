@@ -19,7 +19,7 @@ from syla_jupyter.snapshots.contents import cutter
 from syla_jupyter.snapshots.descent import Cursor
 from syla_jupyter.snapshots.progress import Progress
 from syla_jupyter.snapshots.repository import Repository
-from syla_jupyter.snapshots.restore import read_file
+from syla_jupyter.snapshots.restore import find_file, read_entry
 from syla_jupyter.snapshots.save import SaveReport, save
 from syla_jupyter.snapshots.tree import Entry, Part
 
@@ -96,7 +96,7 @@ def test_a_new_file_with_the_inode_of_another_is_read(repository: Repository, tm
     os.utime(files / "lib-1.1", ns=(10**18, 10**18))
     version = take(repository, files).version
     assert version is not None
-    assert read_file(repository, version, "files/lib-1.1", 100) == b"1.1"
+    assert read_entry(repository, find_file(repository, version, "files/lib-1.1")) == b"1.1"
 
 
 def test_no_version_is_made_when_nothing_changed(repository: Repository, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_change_within_the_clocks_grain_is_seen(repository: Repository, tmp_pa
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     version = trees.take(repository, files=file.parent).version
     assert version is not None
-    assert read_file(repository, version, "files/a", 100) == b"two"
+    assert read_entry(repository, find_file(repository, version, "files/a")) == b"two"
 
 
 def test_what_is_left_out_is_said(repository: Repository, tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_nothing_outside_is_read_while_directories_become_links(repository: Repo
             assert version is not None
             for path, entry in entries(repository, version).items():
                 if path.endswith(b"/file") and entry.size:
-                    assert read_file(repository, version, os.fsdecode(path), 100) == b"harmless"
+                    assert read_entry(repository, find_file(repository, version, os.fsdecode(path))) == b"harmless"
     finally:
         stop.set()
         thread.join()

@@ -117,6 +117,11 @@ def test_take_break_restore(local: Local) -> None:
     assert [c.path for c in difference.files.changed] == ["files/a.txt"]
     assert [c.path for c in difference.files.added] == ["files/new"]
     assert [c.path for c in difference.files.removed] == ["files/link"]
+    lines = local.versions.file_diff(record.id, 1, 2, "files/a.txt").lines
+    assert [(line.sign, line.text) for line in lines] == [("removed", "first"), ("added", "broken")]
+    for path in ("files/new", "files/sub", "files/link", "../a", "files/\udcff"):
+        with pytest.raises(BadPath):
+            local.versions.file_diff(record.id, 1, 2, path)
     assert local.versions.verify(record.id, data=True).ok
 
 

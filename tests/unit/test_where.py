@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from syla_jupyter.server.rooms import GLOBAL, IDLE_SECONDS, Participant, Presences
-from syla_jupyter.server.where import Place, before_them
+from syla_jupyter.server.where import CURSORS_MAX, Place, before_them, cursors_of
 
 
 def test_who_moves_is_told_once() -> None:
@@ -44,3 +44,11 @@ def test_the_document_before_somebody() -> None:
     assert found({}) == {"ana": "w/2", "ben": "w/1"}
     assert found({"ana": "w/1", "ben": "w/2"}) == {"ana": "w/1", "ben": "w/1"}
     assert found({"ana": "elsewhere"}) == {"ana": "w/2", "ben": "w/1"}
+
+
+def test_cursors_are_a_page_s_word() -> None:
+    """Shown as they are where they are little; anything else is none."""
+    one = {"head": {"item": None}}
+    assert cursors_of({"cursors": [one, "\ud800"]}) == [one, "?"]
+    for said in ({}, {"cursors": 7}, {"cursors": {"a": 1}}, {"cursors": ["x" * CURSORS_MAX]}):
+        assert cursors_of(said) == []

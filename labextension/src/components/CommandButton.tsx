@@ -8,9 +8,15 @@ export function CommandButton(props: {
   commands: CommandRegistry;
   id: string;
   args: ReadonlyJSONObject;
+  tabIndex: number;
+  /** What waits behind it: how much, and in words. */
+  count?: number;
+  counted?: string;
 }): JSX.Element {
-  const { commands, id, args } = props;
-  const caption = commands.caption(id, args);
+  const { commands, id, args, tabIndex, count, counted } = props;
+  const caption = [commands.caption(id, args), counted]
+    .filter(Boolean)
+    .join(' – ');
   const icon = commands.icon(id, args);
   const drawing = icon instanceof LabIcon ? icon.svgstr : '';
   return (
@@ -19,9 +25,15 @@ export function CommandButton(props: {
       className="syla-Action"
       title={caption}
       aria-label={caption}
+      tabIndex={tabIndex}
       onClick={() => void commands.execute(id, args)}
     >
       <span aria-hidden dangerouslySetInnerHTML={{ __html: drawing }} />
+      {!!count && (
+        <span className="syla-Count" aria-hidden>
+          {count}
+        </span>
+      )}
     </button>
   );
 }

@@ -9,6 +9,7 @@ import { explain } from '../notices';
 import { versionName } from '../rules';
 import { IDiff, IFileChange } from '../snapshots';
 import { VersionsModel } from '../versions';
+import { FileChanges } from './FileChanges';
 import { Problem } from './Problem';
 
 /** Of each kind; the rest is counted. */
@@ -62,7 +63,12 @@ function Differences(props: IProps & { diff: IDiff }): JSX.Element {
           </h4>
           <ul>
             {changes.slice(0, SHOWN_MAX).map(change => (
-              <FileLine key={change.path} {...props} change={change} />
+              <FileLine
+                key={change.path}
+                {...props}
+                change={change}
+                open={changes === diff.changed && change.kind === 'file'}
+              />
             ))}
           </ul>
           <More count={changes.length - SHOWN_MAX} trans={trans} />
@@ -88,8 +94,14 @@ function Differences(props: IProps & { diff: IDiff }): JSX.Element {
   );
 }
 
-function FileLine(props: IProps & { change: IFileChange }): JSX.Element {
-  const { versions, commands, trans, change } = props;
+interface ILineProps extends IProps {
+  change: IFileChange;
+  /** Both versions have it, with another content: one can look into it. */
+  open: boolean;
+}
+
+function FileLine(props: ILineProps): JSX.Element {
+  const { versions, commands, trans, change, open } = props;
   const [before] = versions.chosen;
   const bytes = [change.bytes_before, change.bytes]
     .filter((count): count is number => count !== null)
@@ -118,6 +130,14 @@ function FileLine(props: IProps & { change: IFileChange }): JSX.Element {
         >
           {trans.__('Restore %1', versionName(before))}
         </button>
+      )}
+      {open && (
+        <FileChanges
+          key={versions.chosen.join()}
+          versions={versions}
+          path={change.path}
+          trans={trans}
+        />
       )}
     </li>
   );

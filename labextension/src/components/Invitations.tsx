@@ -69,17 +69,20 @@ function Invite({ sharing, trans }: ISharingProps): JSX.Element {
         onChange={setRole}
         trans={trans}
       />
-      <input
-        className="jp-mod-styled"
-        type="number"
-        min="1"
-        max={USES_MAX}
-        required
-        value={uses}
-        aria-label={trans.__('For how many people')}
-        title={trans.__('For how many people')}
-        onChange={event => setUses(event.target.value)}
-      />
+      <span className="syla-People-count">
+        <input
+          className="jp-mod-styled"
+          type="number"
+          min="1"
+          max={USES_MAX}
+          required
+          value={uses}
+          aria-label={trans.__('For how many people')}
+          title={trans.__('For how many people')}
+          onChange={event => setUses(event.target.value)}
+        />
+        {trans._n('person', 'people', Number(uses))}
+      </span>
       <select
         className="jp-mod-styled"
         aria-label={trans.__('For how long')}

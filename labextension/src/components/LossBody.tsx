@@ -1,7 +1,8 @@
 import { Dialog } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
+
+import { DialogBody } from './DialogBody';
 
 interface IOptions {
   lines: string[];
@@ -11,13 +12,9 @@ interface IOptions {
 }
 
 /** What a confirmation says; its value is what was typed. */
-export class LossBody
-  extends ReactWidget
-  implements Dialog.IBodyWidget<string>
-{
+export class LossBody extends DialogBody implements Dialog.IBodyWidget<string> {
   constructor(private _options: IOptions) {
     super();
-    this.addClass('syla-Dialog');
   }
 
   getValue(): string {

@@ -53,7 +53,9 @@ function View(props: IProps): JSX.Element {
       <p className="syla-Empty" role="status">
         {presence.asks
           ? trans.__('Nobody has a document open now.')
-          : trans.__('Documents are not shared on this server.')}
+          : trans.__(
+              'Documents are not shared on this server. They are where jupyter-collaboration is installed and there are several users.'
+            )}
       </p>
     );
   }
@@ -149,6 +151,7 @@ const MARKS_MAX = 3;
 export function Here(props: {
   workspace: IWorkspace;
   people: ReadonlyArray<IPerson>;
+  tabIndex: number;
   commands: CommandRegistry;
   trans: TranslationBundle;
 }): JSX.Element | null {
@@ -169,6 +172,7 @@ export function Here(props: {
       className="syla-Row-here"
       title={title}
       aria-label={title}
+      tabIndex={props.tabIndex}
       onClick={() => void props.commands.execute(CommandIDs.people)}
     >
       {shown.map(one => (

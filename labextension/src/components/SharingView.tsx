@@ -1,6 +1,6 @@
 /** Who may use a workspace, by what role, and how others come in. State is the model's; only what is typed is here. */
 import { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget, UseSignal } from '@jupyterlab/ui-components';
+import { UseSignal } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { explain } from '../notices';
@@ -14,7 +14,9 @@ import {
   roleName
 } from '../people';
 import { SharingModel } from '../sharing';
+import { AccessRequests } from './AccessRequests';
 import { Asked } from './Asked';
+import { DialogBody } from './DialogBody';
 import { ErrorBoundary } from './ErrorBoundary';
 import { Invitations } from './Invitations';
 import { NameInput } from './NameInput';
@@ -29,10 +31,9 @@ export interface ISharingProps {
   trans: TranslationBundle;
 }
 
-export class SharingView extends ReactWidget {
+export class SharingView extends DialogBody {
   constructor(private _props: ISharingProps) {
     super();
-    this.addClass('syla-Dialog');
     this.addClass('syla-Sharing');
   }
 
@@ -46,16 +47,21 @@ export class SharingView extends ReactWidget {
     return (
       <ErrorBoundary title={trans.__('The people could not be shown')}>
         <UseSignal signal={sharing.changed}>
-          {() => <View {...this._props} />}
+          {() => <View {...this._props} onRest={() => this.regainFocus()} />}
         </UseSignal>
       </ErrorBoundary>
     );
   }
 }
 
-function View(props: ISharingProps): JSX.Element {
+function View(props: ISharingProps & { onRest: () => void }): JSX.Element {
   const { sharing, trans } = props;
   const { members } = sharing;
+  React.useEffect(() => {
+    if (!sharing.busy) {
+      props.onRest();
+    }
+  }, [sharing.busy]);
   const problem = sharing.error ? explain(sharing.error, trans) : null;
   return (
     <div className="syla-Form" aria-busy={sharing.busy}>
@@ -74,6 +80,7 @@ function View(props: ISharingProps): JSX.Element {
               <Member key={`${one.kind} ${one.subject}`} {...props} one={one} />
             ))}
           </ul>
+          <AccessRequests {...props} />
           {sharing.may('share') && <Add {...props} />}
           <Mode {...props} mode={members.mode} />
           {sharing.may('share') && <Invitations {...props} />}

@@ -4,6 +4,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
+import { DialogBody } from './DialogBody';
 import { IProblem, Problem } from './Problem';
 
 interface IRestoreOptions {
@@ -17,12 +18,11 @@ interface IRestoreOptions {
 
 /** All of it or some paths; its value is the text of the paths, one a line. */
 export class RestoreBody
-  extends ReactWidget
+  extends DialogBody
   implements Dialog.IBodyWidget<string>
 {
   constructor(private _options: IRestoreOptions) {
     super();
-    this.addClass('syla-Dialog');
   }
 
   getValue(): string {
@@ -61,12 +61,11 @@ interface ICloneOptions {
 
 /** Its value is the name of the clone. */
 export class CloneBody
-  extends ReactWidget
+  extends DialogBody
   implements Dialog.IBodyWidget<string>
 {
   constructor(private _options: ICloneOptions) {
     super();
-    this.addClass('syla-Dialog');
   }
 
   getValue(): string {

@@ -37,6 +37,10 @@ export class VersionsView extends ReactWidget {
     this.addClass('syla-Versions');
   }
 
+  get workspaceId(): string {
+    return this._props.versions.id;
+  }
+
   protected render(): JSX.Element {
     const { versions, trans } = this._props;
     return (
@@ -122,7 +126,7 @@ function Take({ versions, commands, trans }: IProps): JSX.Element | null {
         className="jp-mod-styled"
         value={message}
         onChange={event => setMessage(event.target.value)}
-        placeholder={trans.__('What it is')}
+        placeholder={trans.__('What it is (may be left empty)')}
         aria-label={trans.__('What the snapshot is')}
         maxLength={MESSAGE_MAX}
         dir="auto"
@@ -144,11 +148,8 @@ function Version(props: IProps & { snapshot: ISnapshot }): JSX.Element {
     moment(snapshot.created_at),
     snapshot.author,
     trans._n('%1 file', '%1 files', snapshot.files),
-    trans.__(
-      '%1, of it %2 new',
-      size(snapshot.bytes_total),
-      size(snapshot.bytes_new)
-    )
+    size(snapshot.bytes_total),
+    trans.__('%1 added to the store', size(snapshot.bytes_new))
   ];
   return (
     <li className="syla-Version" aria-labelledby={title}>

@@ -1,10 +1,10 @@
 /** What is asked about a workspace: fields that the browser draws, read when the dialog is accepted. */
 import { Dialog } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { ILimits, INewWorkspace, ITemplate, WorkspaceType } from '../api';
+import { DialogBody } from './DialogBody';
 import { IProblem, Problem } from './Problem';
 
 const GIB = 2 ** 30;
@@ -13,7 +13,8 @@ const GIB = 2 ** 30;
 const FIELDS: { name: keyof ILimits; unit: number; step: number }[] = [
   { name: 'cpus', unit: 1, step: 0.05 },
   { name: 'memory_bytes', unit: GIB, step: 0.001 },
-  { name: 'disk_bytes', unit: GIB, step: 0.001 }
+  { name: 'disk_bytes', unit: GIB, step: 0.001 },
+  { name: 'pids', unit: 1, step: 1 }
 ];
 
 function shown(limits: Partial<ILimits>, name: keyof ILimits): string {
@@ -33,7 +34,8 @@ function Limits(props: {
   const labels = {
     cpus: trans.__('CPU cores'),
     memory_bytes: trans.__('Memory (GiB)'),
-    disk_bytes: trans.__('Disk (GiB)')
+    disk_bytes: trans.__('Disk (GiB)'),
+    pids: trans.__('Processes')
   };
   return (
     <div className="syla-Form-row">
@@ -80,12 +82,11 @@ interface INewOptions {
 
 /** All that a new workspace needs: only its name is asked for, and one is there already. */
 export class NewBody
-  extends ReactWidget
+  extends DialogBody
   implements Dialog.IBodyWidget<INewWorkspace>
 {
   constructor(private _options: INewOptions) {
     super();
-    this.addClass('syla-Dialog');
   }
 
   getValue(): INewWorkspace {
@@ -158,7 +159,7 @@ export class NewBody
         )}
         <Limits
           limits={asked.limits ?? {}}
-          placeholder={trans.__('as its type')}
+          placeholder={trans.__('default')}
           trans={trans}
         />
       </div>
@@ -177,12 +178,11 @@ interface ILimitsOptions {
 
 /** Other limits; its value has those that were changed. */
 export class LimitsBody
-  extends ReactWidget
+  extends DialogBody
   implements Dialog.IBodyWidget<Partial<ILimits>>
 {
   constructor(private _options: ILimitsOptions) {
     super();
-    this.addClass('syla-Dialog');
   }
 
   getValue(): Partial<ILimits> {

@@ -25,11 +25,17 @@ export interface IRowProps {
   current: boolean;
   /** This person's there. */
   role: Role;
+  /** As every user may. */
+  byLink: boolean;
+  /** So many people ask for a role there, and wait for this person's answer. */
+  asking: number;
   /** Who is there now. */
   people: ReadonlyArray<IPerson>;
   /** From 1, in a list of `count`. */
   position: number;
   count: number;
+  /** Tab goes into it; else the list's keys lead here. */
+  stop: boolean;
   nowMs: number;
   commands: CommandRegistry;
   trans: TranslationBundle;
@@ -40,10 +46,15 @@ export const WorkspaceRow = React.memo(Row);
 function Row(props: IRowProps): JSX.Element {
   const { workspace, trans } = props;
   const title = `syla-title-${workspace.id}`;
+  const tabIndex = props.stop ? 0 : -1;
   const whose =
     props.role === 'owner'
       ? []
-      : [trans.__('%1 of %2', props.role, workspace.owner)];
+      : [
+          props.byLink
+            ? trans.__('%1 of %2 by link', props.role, workspace.owner)
+            : trans.__('%1 of %2', props.role, workspace.owner)
+        ];
   const kind = [
     ...whose,
     workspace.is_default ? trans.__('default') : workspace.type,
@@ -54,7 +65,7 @@ function Row(props: IRowProps): JSX.Element {
     <li
       className={`syla-Row${props.current ? ' syla-mod-current' : ''}`}
       data-workspace={workspace.id}
-      tabIndex={0}
+      tabIndex={tabIndex}
       aria-labelledby={title}
       aria-current={props.current || undefined}
       aria-setsize={props.count}
@@ -64,7 +75,7 @@ function Row(props: IRowProps): JSX.Element {
         <h3 id={title} title={workspace.name}>
           <bdi>{workspace.name}</bdi>
         </h3>
-        <Here {...props} />
+        <Here {...props} tabIndex={tabIndex} />
         <span
           className={`syla-Badge syla-mod-${workspace.state}`}
           title={workspace.reason}
@@ -86,15 +97,20 @@ function Meters({ workspace, usage, trans }: IRowProps): JSX.Element {
   const { limits } = workspace;
   const cpus = usage?.cpus ?? null;
   const memory = usage?.memoryBytes ?? null;
-  const cores = trans.__('%1 of %2 cores', (cpus ?? 0).toFixed(2), limits.cpus);
-  const unused = trans.__('not running; limit %1', limits.cpus);
+  const cores = trans._n('%1 core', '%1 cores', limits.cpus);
+  const used =
+    cpus !== null
+      ? trans.__('%1 of %2', cpus.toFixed(2), cores)
+      : usage
+        ? trans.__('being measured; limit %1', cores)
+        : trans.__('not running; limit %1', cores);
   return (
     <div className="syla-Meters">
       <Meter
         label={trans.__('CPU')}
         value={cpus}
         max={limits.cpus}
-        text={cpus === null ? unused : cores}
+        text={used}
       />
       <Meter
         label={trans.__('Memory')}
@@ -136,6 +152,8 @@ function Deadline(props: IRowProps): JSX.Element {
         <button
           type="button"
           className="syla-Extend"
+          tabIndex={props.stop ? 0 : -1}
+          title={props.commands.caption(CommandIDs.extend)}
           aria-label={trans.__('Extend %1', workspace.name)}
           onClick={() =>
             void props.commands.execute(CommandIDs.extend, {
@@ -150,7 +168,8 @@ function Deadline(props: IRowProps): JSX.Element {
   );
 }
 
-function Actions({ workspace, commands, trans }: IRowProps): JSX.Element {
+function Actions(props: IRowProps): JSX.Element {
+  const { workspace, commands, trans } = props;
   const args = { workspace: workspace.id, toolbar: true };
   return (
     <div
@@ -159,8 +178,25 @@ function Actions({ workspace, commands, trans }: IRowProps): JSX.Element {
       aria-label={trans.__('Actions on %1', workspace.name)}
     >
       {ROW_COMMANDS.filter(id => commands.isEnabled(id, args)).map(id => (
-        <CommandButton key={id} commands={commands} id={id} args={args} />
+        <CommandButton
+          key={id}
+          commands={commands}
+          id={id}
+          args={args}
+          tabIndex={props.stop ? 0 : -1}
+          {...(id === CommandIDs.share ? counted(props) : {})}
+        />
       ))}
     </div>
   );
+}
+
+function counted(props: IRowProps): { count?: number; counted?: string } {
+  const { asking, trans } = props;
+  const words = trans._n(
+    'one person asks for access',
+    '%1 people ask for access',
+    asking
+  );
+  return asking ? { count: asking, counted: words } : {};
 }

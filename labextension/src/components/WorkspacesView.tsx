@@ -5,11 +5,13 @@ import { CommandRegistry } from '@lumino/commands';
 import { Message } from '@lumino/messaging';
 import * as React from 'react';
 
+import { IWorkspace } from '../api';
+import { AskingModel } from '../asking';
 import { CommandIDs } from '../commands';
 import { WorkspacesModel } from '../model';
 import { explain } from '../notices';
 import { PresenceModel } from '../presence';
-import { matching, Shown } from '../rules';
+import { changedWords, matching, Shown } from '../rules';
 import { ErrorBoundary } from './ErrorBoundary';
 import { VirtualList } from './VirtualList';
 import { WorkspaceRow } from './WorkspaceRow';
@@ -20,6 +22,7 @@ const CLOCK_MS = 10_000;
 interface IProps {
   model: WorkspacesModel;
   presence: PresenceModel;
+  asking: AskingModel;
   commands: CommandRegistry;
   trans: TranslationBundle;
 }
@@ -31,13 +34,17 @@ export class WorkspacesView extends ReactWidget {
   }
 
   protected render(): JSX.Element {
-    const { model, presence, trans } = this._props;
+    const { model, presence, asking, trans } = this._props;
     return (
       <ErrorBoundary title={trans.__('The panel could not be shown')}>
         <UseSignal signal={model.changed}>
           {() => (
             <UseSignal signal={presence.changed}>
-              {() => <View {...this._props} />}
+              {() => (
+                <UseSignal signal={asking.changed}>
+                  {() => <View {...this._props} />}
+                </UseSignal>
+              )}
             </UseSignal>
           )}
         </UseSignal>
@@ -61,7 +68,13 @@ export class WorkspacesView extends ReactWidget {
   }
 }
 
-function View({ model, presence, commands, trans }: IProps): JSX.Element {
+function View({
+  model,
+  presence,
+  asking,
+  commands,
+  trans
+}: IProps): JSX.Element {
   const [words, setWords] = React.useState('');
   const [shown, setShown] = React.useState<Shown>('all');
   if (!model.loaded) {
@@ -87,26 +100,43 @@ function View({ model, presence, commands, trans }: IProps): JSX.Element {
             : trans.__('No live updates: the list is read every few seconds.')}
         </p>
       )}
+      <Spoken workspaces={model.workspaces} trans={trans} />
       {rows.length === 0 ? (
-        <p className="syla-Empty">
-          {model.workspaces.length
-            ? trans.__('No workspace matches.')
-            : trans.__('There are no workspaces yet.')}
-        </p>
+        model.workspaces.length ? (
+          <Empty
+            words={trans.__('No workspace matches.')}
+            action={trans.__('Show all')}
+            onClick={() => {
+              setWords('');
+              setShown('all');
+            }}
+          />
+        ) : (
+          <Empty
+            words={trans.__(
+              'There are no workspaces yet. One has files, packages and limits of its own; its notebooks run in it.'
+            )}
+            action={trans.__('New workspace…')}
+            onClick={() => void commands.execute(CommandIDs.create)}
+          />
+        )
       ) : (
         <VirtualList
           items={rows}
           label={trans.__('Syla workspaces')}
-          draw={(workspace, index) => (
+          draw={(workspace, index, stop) => (
             <WorkspaceRow
               key={workspace.id}
               workspace={workspace}
               usage={model.usage(workspace.id)}
               current={workspace.id === current}
               role={model.role(workspace)}
+              byLink={model.byLink(workspace)}
+              asking={asking.waitingFor(workspace.id).length}
               people={presence.here(workspace.id)}
               position={index + 1}
               count={rows.length}
+              stop={stop}
               nowMs={nowMs}
               commands={commands}
               trans={trans}
@@ -115,6 +145,43 @@ function View({ model, presence, commands, trans }: IProps): JSX.Element {
         />
       )}
     </>
+  );
+}
+
+function Empty(props: {
+  words: string;
+  action: string;
+  onClick: () => void;
+}): JSX.Element {
+  return (
+    <div className="syla-Empty">
+      <p role="status">{props.words}</p>
+      <button className="jp-mod-styled" onClick={props.onClick}>
+        {props.action}
+      </button>
+    </div>
+  );
+}
+
+/** For who does not see the list: what has just become of a workspace in it. */
+function Spoken(props: {
+  workspaces: ReadonlyArray<IWorkspace>;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { workspaces, trans } = props;
+  const before = React.useRef(workspaces);
+  const [words, setWords] = React.useState('');
+  React.useEffect(() => {
+    const news = changedWords(before.current, workspaces, trans);
+    before.current = workspaces;
+    if (news) {
+      setWords(news);
+    }
+  }, [workspaces]);
+  return (
+    <p className="syla-Spoken" role="status">
+      {words}
+    </p>
   );
 }
 

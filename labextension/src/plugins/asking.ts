@@ -5,16 +5,13 @@ import {
 } from '@jupyterlab/application';
 import {
   Dialog,
+  ICommandPalette,
   InputDialog,
   Notification,
   showDialog
 } from '@jupyterlab/apputils';
 import { Contents, ServerConnection } from '@jupyterlab/services';
-import {
-  ITranslator,
-  nullTranslator,
-  TranslationBundle
-} from '@jupyterlab/translation';
+import { ITranslator, TranslationBundle } from '@jupyterlab/translation';
 import { usersIcon } from '@jupyterlab/ui-components';
 
 import { AskingModel, keyOf, placeOf } from '../asking';
@@ -24,7 +21,8 @@ import { WorkspacesModel } from '../model';
 import { report } from '../notices';
 import { GivenRole, roleName } from '../people';
 import { IAccessRequest, PeopleApi } from '../peopleApi';
-import { IWorkspaces } from '../tokens';
+import { textsOf } from '../texts';
+import { IAsking, IWorkspaces } from '../tokens';
 
 const ASKED_FOR: GivenRole[] = ['viewer', 'runner', 'editor'];
 
@@ -37,18 +35,20 @@ interface IParts {
   wanted: Map<string, string>;
 }
 
-export const asking: JupyterFrontEndPlugin<void> = {
+export const asking: JupyterFrontEndPlugin<AskingModel> = {
   id: 'syla-jupyter:asking',
   description: 'Asks for roles in Syla workspaces, and answers who asks.',
   autoStart: true,
   requires: [IWorkspaces],
-  optional: [ITranslator],
+  optional: [ITranslator, ICommandPalette],
+  provides: IAsking,
   activate: (
     app: JupyterFrontEnd,
     model: WorkspacesModel,
-    translator: ITranslator | null
+    translator: ITranslator | null,
+    palette: ICommandPalette | null
   ) => {
-    const trans = (translator ?? nullTranslator).load('syla_jupyter');
+    const trans = textsOf(translator);
     const found = new AskingModel(model, new PeopleApi(model.api.settings));
     const parts: IParts = {
       app,
@@ -74,9 +74,14 @@ export const asking: JupyterFrontEndPlugin<void> = {
       },
       execute: args => ask(parts, String(args['path'] ?? ''))
     });
+    palette?.addItem({
+      command: CommandIDs.ask,
+      category: trans.__('Syla Workspaces')
+    });
     offerWhereRefused(parts);
     tellOwners(parts);
     tellAnswers(parts);
+    return found;
   }
 };
 

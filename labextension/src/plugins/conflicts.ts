@@ -5,10 +5,11 @@ import {
 } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
 import { DocumentWidget } from '@jupyterlab/docregistry';
-import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { ITranslator } from '@jupyterlab/translation';
 
 import { brief } from '../format';
 import { WorkspacesModel } from '../model';
+import { textsOf } from '../texts';
 import { IWorkspaces } from '../tokens';
 
 export const conflicts: JupyterFrontEndPlugin<void> = {
@@ -22,7 +23,7 @@ export const conflicts: JupyterFrontEndPlugin<void> = {
     model: WorkspacesModel,
     translator: ITranslator | null
   ) => {
-    const trans = (translator ?? nullTranslator).load('syla_jupyter');
+    const trans = textsOf(translator);
     const { contents } = app.serviceManager;
     const openOne = (path: string): DocumentWidget | undefined =>
       [...app.shell.widgets('main')].find(

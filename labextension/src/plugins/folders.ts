@@ -9,22 +9,20 @@ import {
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import { DirListing } from '@jupyterlab/filebrowser';
-import {
-  ITranslator,
-  nullTranslator,
-  TranslationBundle
-} from '@jupyterlab/translation';
+import { ITranslator, TranslationBundle } from '@jupyterlab/translation';
 import { folderIcon, LabIcon } from '@jupyterlab/ui-components';
 
 import { IWorkspace } from '../api';
 import { stateName } from '../format';
 import { workspacesIcon } from '../icons';
 import { WorkspacesModel } from '../model';
+import { textsOf } from '../texts';
 import { IWorkspaces } from '../tokens';
 
 const ROW = '.jp-DirListing-item';
 const ICON = 'jp-DirListing-itemIcon';
 const TEXT = 'jp-DirListing-itemText';
+const SAID = '\nSyla: '; // in a tooltip, before what is ours
 
 export const folders: JupyterFrontEndPlugin<void> = {
   id: 'syla-jupyter:folders',
@@ -37,7 +35,7 @@ export const folders: JupyterFrontEndPlugin<void> = {
     model: WorkspacesModel,
     translator: ITranslator | null
   ) => {
-    const trans = (translator ?? nullTranslator).load('syla_jupyter');
+    const trans = textsOf(translator);
     const { contents } = app.serviceManager;
     const find = (path: string): IWorkspace | undefined =>
       contents.driveName(path)
@@ -80,6 +78,7 @@ function mark(
     if (was) {
       delete text.dataset.sylaState;
       delete text.dataset.sylaWords;
+      node.title = node.title.split(SAID)[0];
       if (node.dataset.isdir === 'true') {
         draw(folderIcon, container);
       }
@@ -87,7 +86,10 @@ function mark(
     return;
   }
   text.dataset.sylaState = workspace.state;
-  text.dataset.sylaWords = stateName(workspace, trans);
+  const words = stateName(workspace, trans);
+  text.dataset.sylaWords = words; // which may be cut off there
+  node.title = node.title.split(SAID)[0] + SAID + words;
+  text.firstElementChild?.setAttribute('dir', 'auto'); // cut at its own end
   draw(workspacesIcon, container);
 }
 

@@ -10,16 +10,13 @@ import {
   SessionContextDialogs
 } from '@jupyterlab/apputils';
 import { Launcher } from '@jupyterlab/launcher';
-import {
-  ITranslator,
-  nullTranslator,
-  TranslationBundle
-} from '@jupyterlab/translation';
+import { ITranslator, TranslationBundle } from '@jupyterlab/translation';
 
 import { IWorkspace } from '../api';
 import { Where } from '../components/Where';
 import { runsIn, templateOf, wouldRunIn } from '../kernelNames';
 import { WorkspacesModel } from '../model';
+import { textsOf } from '../texts';
 import { IWorkspaces } from '../tokens';
 
 type Options = ReturnType<typeof SessionContextDialogs.kernelOptions>;
@@ -37,7 +34,7 @@ export const kernelNames: JupyterFrontEndPlugin<void> = {
     translator: ITranslator | null,
     shell: ILabShell | null
   ) => {
-    const trans = (translator ?? nullTranslator).load('syla_jupyter');
+    const trans = textsOf(translator);
     const { contents } = app.serviceManager;
     const find: Find = path =>
       contents.driveName(path) ? undefined : model.at(contents.localPath(path));

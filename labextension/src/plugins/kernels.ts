@@ -15,15 +15,12 @@ import {
 import { ISessionContext } from '@jupyterlab/apputils';
 import { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import { Kernel } from '@jupyterlab/services';
-import {
-  ITranslator,
-  nullTranslator,
-  TranslationBundle
-} from '@jupyterlab/translation';
+import { ITranslator, TranslationBundle } from '@jupyterlab/translation';
 
 import { IWorkspace } from '../api';
 import { WorkspacesModel } from '../model';
 import { withProgress } from '../notices';
+import { textsOf } from '../texts';
 import { IWorkspaces } from '../tokens';
 
 const ASK_MIN_MS = 500;
@@ -42,7 +39,7 @@ export const kernels: JupyterFrontEndPlugin<void> = {
     notebooks: INotebookTracker,
     translator: ITranslator | null
   ) => {
-    const trans = (translator ?? nullTranslator).load('syla_jupyter');
+    const trans = textsOf(translator);
     const { contents } = app.serviceManager;
     /** The kernels that ended with a workspace, whether the page knows it yet or not. */
     const ended = new WeakMap<NotebookPanel, string>();

@@ -4,11 +4,12 @@ import {
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
-import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { ITranslator } from '@jupyterlab/translation';
 
 import { brief } from '../format';
 import { WorkspacesModel } from '../model';
 import { peopleWords } from '../people';
+import { textsOf } from '../texts';
 import { IWorkspaces } from '../tokens';
 
 export const people: JupyterFrontEndPlugin<void> = {
@@ -22,7 +23,7 @@ export const people: JupyterFrontEndPlugin<void> = {
     model: WorkspacesModel,
     translator: ITranslator | null
   ) => {
-    const trans = (translator ?? nullTranslator).load('syla_jupyter');
+    const trans = textsOf(translator);
     model.peopleChanged.connect((_, event) => {
       const workspace = model.find(event.workspace_id ?? '');
       if (workspace) {

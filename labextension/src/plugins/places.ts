@@ -10,16 +10,13 @@ import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
 import { NotebookPanel } from '@jupyterlab/notebook';
 import { IStatusBar } from '@jupyterlab/statusbar';
-import {
-  ITranslator,
-  nullTranslator,
-  TranslationBundle
-} from '@jupyterlab/translation';
+import { ITranslator, TranslationBundle } from '@jupyterlab/translation';
 import { DisposableSet } from '@lumino/disposable';
 
 import { CommandIDs } from '../commands';
 import { StateItem } from '../components/StateItem';
 import { WorkspacesModel } from '../model';
+import { textsOf } from '../texts';
 import { IWorkspaces } from '../tokens';
 
 const LAUNCHER_MAX = 5;
@@ -47,7 +44,7 @@ export const places: JupyterFrontEndPlugin<void> = {
     launcher: ILauncher | null,
     toolbars: IToolbarWidgetRegistry | null
   ) => {
-    const trans = (translator ?? nullTranslator).load('syla_jupyter');
+    const trans = textsOf(translator);
     const show = (): void => void app.commands.execute(CommandIDs.show);
     const { contents } = app.serviceManager;
 

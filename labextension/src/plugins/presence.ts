@@ -6,7 +6,7 @@ import {
 } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { PageConfig } from '@jupyterlab/coreutils';
-import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { ITranslator } from '@jupyterlab/translation';
 import { usersIcon } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
 
@@ -15,6 +15,7 @@ import { FollowingNote, PeopleView } from '../components/PeopleView';
 import { Following } from '../following';
 import { WorkspacesModel } from '../model';
 import { PresenceModel } from '../presence';
+import { textsOf } from '../texts';
 import { IPresence, IWorkspaces, PEOPLE_ID } from '../tokens';
 
 const LOOK_MS = 10_000;
@@ -49,7 +50,7 @@ export const here: JupyterFrontEndPlugin<void> = {
     restorer: ILayoutRestorer | null,
     palette: ICommandPalette | null
   ) => {
-    const trans = (translator ?? nullTranslator).load('syla_jupyter');
+    const trans = textsOf(translator);
     const { commands } = app;
     const following = new Following(app, presence);
     const parts = { model, presence, following, commands, trans };

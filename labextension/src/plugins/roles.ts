@@ -10,11 +10,7 @@ import {
   IDocumentWidget
 } from '@jupyterlab/docregistry';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
-import {
-  ITranslator,
-  nullTranslator,
-  TranslationBundle
-} from '@jupyterlab/translation';
+import { ITranslator, TranslationBundle } from '@jupyterlab/translation';
 import { DisposableDelegate, IDisposable } from '@lumino/disposable';
 
 import { IWorkspace } from '../api';
@@ -29,6 +25,7 @@ import {
   LOOK,
   rightsOf
 } from '../rights';
+import { textsOf } from '../texts';
 import { IWorkspaces } from '../tokens';
 
 type Context = DocumentRegistry.IContext<DocumentRegistry.IModel>;
@@ -50,7 +47,7 @@ export const roles: JupyterFrontEndPlugin<void> = {
     shell: ILabShell | null,
     browser: IDefaultFileBrowser | null
   ) => {
-    const trans = (translator ?? nullTranslator).load('syla_jupyter');
+    const trans = textsOf(translator);
     for (const factory of EDITORS) {
       app.docRegistry.addWidgetExtension(factory, {
         createNew: (widget: IDocumentWidget, context: Context) =>

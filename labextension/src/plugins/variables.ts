@@ -6,12 +6,13 @@ import {
 } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
-import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { ITranslator } from '@jupyterlab/translation';
 
 import { CommandIDs } from '../commands';
 import { VariablesView } from '../components/VariablesView';
 import { variablesIcon } from '../icons';
 import { WorkspacesModel } from '../model';
+import { textsOf } from '../texts';
 import { IWorkspaces, VARIABLES_ID } from '../tokens';
 import { VariablesModel } from '../variables';
 
@@ -29,7 +30,7 @@ export const variables: JupyterFrontEndPlugin<void> = {
     restorer: ILayoutRestorer | null,
     palette: ICommandPalette | null
   ) => {
-    const trans = (translator ?? nullTranslator).load('syla_jupyter');
+    const trans = textsOf(translator);
     const { contents } = app.serviceManager;
     const awake = (): boolean => {
       const path = notebooks.currentWidget?.context.path ?? '';

@@ -4,15 +4,12 @@ import {
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
-import {
-  ITranslator,
-  nullTranslator,
-  TranslationBundle
-} from '@jupyterlab/translation';
+import { ITranslator, TranslationBundle } from '@jupyterlab/translation';
 
 import { CommandIDs } from '../commands';
 import { brief, deadline } from '../format';
 import { Warning, WorkspacesModel } from '../model';
+import { textsOf } from '../texts';
 import { IWorkspaces } from '../tokens';
 
 const CLOSE_MS = 5_000;
@@ -29,7 +26,7 @@ export const warnings: JupyterFrontEndPlugin<void> = {
     model: WorkspacesModel,
     translator: ITranslator | null
   ) => {
-    const trans = (translator ?? nullTranslator).load('syla_jupyter');
+    const trans = textsOf(translator);
     /** Of deadlines, by workspace: the notification and what it speaks of. */
     const ahead = new Map<string, { note: string; next: Next }>();
 

@@ -20,6 +20,7 @@ import {
 import { SidePanel } from '@jupyterlab/ui-components';
 import { Panel } from '@lumino/widgets';
 
+import { AskingModel } from '../asking';
 import { addCommands, CommandIDs, ROW_COMMANDS } from '../commands';
 import { WorkspacesView } from '../components/WorkspacesView';
 import { workspacesIcon } from '../icons';
@@ -28,7 +29,14 @@ import { takeInvited } from '../invited';
 import { secretIn } from '../people';
 import { PresenceModel } from '../presence';
 import { addShareCommands } from '../shareCommands';
-import { IPresence, IWorkspaces, PANEL_ID, PLUGIN_ID } from '../tokens';
+import { textsOf } from '../texts';
+import {
+  IAsking,
+  IPresence,
+  IWorkspaces,
+  PANEL_ID,
+  PLUGIN_ID
+} from '../tokens';
 import { addVersionCommands } from '../versionCommands';
 
 const FACTORY = 'SylaWorkspaces';
@@ -38,7 +46,7 @@ export const workspaces: JupyterFrontEndPlugin<void> = {
   id: PLUGIN_ID,
   description: 'Shows the Syla workspaces in a side panel.',
   autoStart: true,
-  requires: [IWorkspaces, IPresence],
+  requires: [IWorkspaces, IPresence, IAsking],
   optional: [
     ITranslator,
     ISettingRegistry,
@@ -51,6 +59,7 @@ export const workspaces: JupyterFrontEndPlugin<void> = {
     app: JupyterFrontEnd,
     model: WorkspacesModel,
     presence: PresenceModel,
+    asking: AskingModel,
     translator: ITranslator | null,
     settings: ISettingRegistry | null,
     toolbars: IToolbarWidgetRegistry | null,
@@ -59,24 +68,26 @@ export const workspaces: JupyterFrontEndPlugin<void> = {
     browsers: IFileBrowserFactory | null
   ) => {
     const tr = translator ?? nullTranslator;
-    const trans = tr.load('syla_jupyter');
+    const trans = textsOf(translator);
     let extendMinutes = EXTEND_MINUTES;
     const extendSeconds = (): number => 60 * extendMinutes;
-    const context = { app, model, trans, browsers, extendSeconds };
+    const context = { app, model, trans, browsers, restorer, extendSeconds };
     addCommands(context);
     addVersionCommands(context);
-    addShareCommands(context);
+    addShareCommands(context, asking);
     followInvitations(app);
     // Buttons and menus take from the commands what is possible: tell them when that may have changed.
     model.changed.connect(() => app.commands.notifyCommandChanged());
 
-    const panel = makePanel(app, model, presence, trans, tr);
+    const view = { model, presence, asking, commands: app.commands, trans };
+    const panel = makePanel(new WorkspacesView(view), trans, tr);
     if (toolbars && settings) {
       setToolbar(
         panel,
         createToolbarFactory(toolbars, settings, FACTORY, PLUGIN_ID, tr)
       );
     }
+    keepFocus(app, panel);
     app.shell.add(panel, 'left', { rank: 350, type: 'Syla Workspaces' });
     restorer?.add(panel, PANEL_ID);
 
@@ -108,9 +119,7 @@ export const workspaces: JupyterFrontEndPlugin<void> = {
 };
 
 function makePanel(
-  app: JupyterFrontEnd,
-  model: WorkspacesModel,
-  presence: PresenceModel,
+  view: WorkspacesView,
   trans: TranslationBundle,
   translator: ITranslator
 ): SidePanel {
@@ -122,10 +131,24 @@ function makePanel(
   panel.title.caption = trans.__('Syla workspaces');
   panel.node.setAttribute('role', 'region');
   panel.node.setAttribute('aria-label', trans.__('Syla workspaces'));
-  content.addWidget(
-    new WorkspacesView({ model, presence, commands: app.commands, trans })
-  );
+  content.addWidget(view);
   return panel;
+}
+
+/** A context menu takes the focus; when it closes the row has it again, and whatever its command opens gives it back. */
+function keepFocus(app: JupyterFrontEnd, panel: SidePanel): void {
+  let row: HTMLElement | null | undefined;
+  panel.node.addEventListener(
+    'contextmenu',
+    event => {
+      row = (event.target as Element).closest<HTMLElement>('.syla-Row');
+    },
+    true
+  );
+  app.contextMenu.menu.aboutToClose.connect(() => {
+    row?.focus({ preventScroll: true });
+    row = null;
+  });
 }
 
 /** Whoever comes by an invitation's link joins; the secret stays neither in the address nor in the tab's storage. */
