@@ -10,6 +10,7 @@ import {
   requestFile,
   SERVER_OLDER
 } from './request';
+import { IAsked } from './runs';
 import { IDiff, IFileDiff, IRestored, ISnapshot, ITaken } from './snapshots';
 
 export type State = 'created' | 'active' | 'suspended' | 'archived' | 'deleted';
@@ -205,6 +206,14 @@ export class Api {
   async answer(workspace: string, run: string, value: string): Promise<void> {
     const parts = [workspace, 'queue', run, 'input'].map(encodeURIComponent);
     await this._send('POST', `workspaces/${parts.join('/')}`, { value });
+  }
+
+  /** Answered when the cell has ended, or is queued behind others. */
+  async runCell(kernel: string, asked: IAsked): Promise<void> {
+    const { cell, document, edits } = asked;
+    const body = { cell_id: cell, document_id: document, edits };
+    const path = `/api/kernels/${encodeURIComponent(kernel)}/execute`;
+    await this._send('POST', path, body);
   }
 
   /** One's own, page by page; `state` leaves out the others. */

@@ -14,6 +14,7 @@ import { people } from './plugins/people';
 import { places } from './plugins/places';
 import { here, presence } from './plugins/presence';
 import { roles } from './plugins/roles';
+import { runs } from './plugins/runs';
 import { variables } from './plugins/variables';
 import { warnings } from './plugins/warnings';
 import { workspaces } from './plugins/workspaces';
@@ -37,6 +38,7 @@ const plugins: JupyterFrontEndPlugin<any>[] = [
   conflicts,
   variables,
   input,
+  runs,
   operations,
   warnings
 ];

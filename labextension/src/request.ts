@@ -25,7 +25,7 @@ export class ApiError extends Error {
 }
 
 /**
- * `path` is below `/syla/v1`, its parts encoded. Rejects with an `ApiError`.
+ * `path` is below `/syla/v1`, its parts encoded; one that begins with `/` is not. Rejects with an `ApiError`.
  *
  * Requests that nobody clicked for (`background`) do not count as activity of the server.
  */
@@ -80,7 +80,8 @@ async function asked<T>(
   background: boolean,
   read: (response: Response) => Promise<T>
 ): Promise<[Response, T]> {
-  let url = URLExt.join(settings.baseUrl, ROOT, path);
+  const root = path.startsWith('/') ? '' : ROOT;
+  let url = URLExt.join(settings.baseUrl, root, path);
   if (background) {
     url += `${url.includes('?') ? '&' : '?'}no_track_activity=1`;
   }

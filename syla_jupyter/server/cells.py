@@ -22,7 +22,7 @@ from .kernel_runs import Around, KernelRuns
 from .naming import NOWHERE
 from .run_log import RunLogs
 from .shared_cell import SharedCell
-from .shared_documents import ROOM
+from .shared_documents import ROOM, Edits, arrival
 
 ID_MAX = 200
 INPUT_MAX = 1 << 20
@@ -82,11 +82,14 @@ class Cells:
         if kernel_id in self._kernels:
             self.of(self._kernels.get_kernel(kernel_id)).arriving += number
 
-    async def run(self, kernel_id: str, cell: Any, document: Any, *, user: str, owner: bool) -> Run:
-        """Queue a cell. That its user may execute in the kernel's workspace was found out before.
+    async def run(
+        self, kernel_id: str, cell: Any, document: Any, *, edits: Edits | None = None, user: str, owner: bool
+    ) -> Run:
+        """Queue a cell, as it is once the document has `edits`. That its user may execute in the kernel's workspace was
+        found out before.
 
         `BadInput`: no such kernel, document or cell; `Forbidden`: the document is not of the kernel's workspace;
-        `Conflict`: the kernel is dead.
+        `Conflict`: the kernel is dead, or the edits do not come.
         """
         if not isinstance(cell, str) or not 0 < len(cell) <= ID_MAX:
             raise BadInput("cell_id", "this is no id of a cell")
@@ -97,6 +100,8 @@ class Cells:
             raise Conflict(f"the kernel is dead: {kernel.reason}", "Restart it")
         room = await self._room(kernel, document)
         shared = await self._around.documents.notebook(room)
+        if shared is not None and edits is not None and not await arrival(shared, edits):
+            raise Conflict("what you typed last has not reached the server", "Run it again; reload the page if that fails")
         if shared is None or SharedCell(cell).find(shared) is None:
             raise BadInput("cell_id", "there is no code cell of that id in the document")
         asked = Asked(secrets.token_hex(16), user, room, cell, self._around.clock.now(), owner)

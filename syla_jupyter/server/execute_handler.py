@@ -1,9 +1,12 @@
 """`POST /api/kernels/<id>/execute`: what a page of JupyterLab asks, instead of running a cell itself, where documents
 are shared and `serverSideExecution` is in its configuration.
 
-    {"cell_id": ..., "document_id": "json:notebook:<file id>"}  ->  {"id": ..., "status": "queued" | "ok" | ...}
+    {"cell_id": ..., "document_id": "json:notebook:<file id>", "edits": {"client": ..., "clock": ...}}
+    ->  {"id": ..., "status": "queued" | "ok" | ...}
 
-The source is read from the document, and all that comes of it is written there. The answer comes when the cell has
+The source is read from the document, and all that comes of it is written there. What somebody types goes another way
+than what he asks for: where `edits` says how far his page's own changes are (by Yjs' id and clock), the cell waits for
+them. The answer comes when the cell has
 ended, for as many cells of a person as leave his browser a connection for anything else: it has six. For all others it
 comes when they are queued.
 """
@@ -14,18 +17,20 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeGuard, TypeVar
 
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
-from ..model.errors import SylaError
+from ..model.errors import BadInput, SylaError
 from .cell_run import Run
 from .cells import Cells
 from .endpoint import JsonErrors
 from .errors import describe
 from .naming import body_of
+from .shared_documents import Edits
+from .yjs_wire import NUMBER_MAX
 
 HELD_MAX = 2
 BODY_MAX = 64 << 10
@@ -73,7 +78,9 @@ class ExecuteHandler(JsonErrors, APIHandler):
         if cells is None or passed is None or passed.principal is None or len(self.request.body) > BODY_MAX:
             raise web.HTTPError(404 if cells is None else 400)
         body, user = body_of(self.request.body), passed.principal.name
-        run = await cells.run(kernel_id, body.get("cell_id"), body.get("document_id"), user=user, owner=passed.lasting)
+        edits = edits_of(body.get("edits"))
+        cell, document = body.get("cell_id"), body.get("document_id")
+        run = await cells.run(kernel_id, cell, document, edits=edits, user=user, owner=passed.lasting)
         self._no_more_under_way()
         if self._held[user] < HELD_MAX:
             self._held[user] += 1
@@ -92,6 +99,20 @@ class ExecuteHandler(JsonErrors, APIHandler):
         if self._announced:
             self.settings[SETTING].arrived(self._announced, -1)
             self._announced = ""
+
+
+def edits_of(value: Any) -> Edits | None:
+    """`BadInput`."""
+    if value is None:
+        return None
+    client, clock = (value.get("client"), value.get("clock")) if isinstance(value, dict) else (None, None)
+    if not _is_number(client) or not _is_number(clock):
+        raise BadInput("edits", "this is no id and clock of a page", 'Give {"client": …, "clock": …}, or leave it out')
+    return Edits(client, clock)
+
+
+def _is_number(value: Any) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value <= NUMBER_MAX
 
 
 ROUTES = [(PATTERN, ExecuteHandler)]

@@ -90,7 +90,9 @@ class WorkspaceSessionManager(SessionManager):
         now = self.clock.monotonic()
         self._started = {key: row for key, row in self._started.items() if now - row[2] < SEEN_SECONDS}
         wanted, kernel, _ = self._started.get(document, ("", "", 0.0))
-        return kernel if wanted == kernel_name and kernel in self.kernel_manager else None
+        if wanted != kernel_name or kernel not in self.kernel_manager:
+            return None
+        return None if self.kernel_manager.get_kernel(kernel).shutting_down else kernel
 
     async def row_to_model(self, row: Any, tolerate_culled: bool = False) -> Any:
         with in_a_list():

@@ -11,14 +11,19 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from jupyter_server.utils import ensure_async
+
+from .yjs_wire import clock_of
 
 EXTENSION = "jupyter_server_ydoc"
 ROOM = re.compile(r"json:notebook:([\w-]{1,100})", re.ASCII)
 UNUSED_SECONDS = 60.0
 """A document that we have had loaded, and that no page has opened, is let go so long after."""
+EDITS_SECONDS = 10.0
+"""A change that a page has made is here within that, or its connection is broken."""
 USED = {
     "jupyter_server_ydoc.app:YDocExtension": ("get_document", "_room_locks"),
     "jupyter_server_ydoc.rooms:DocumentRoom": ("_save_to_disc", "_maybe_save_document"),
@@ -26,6 +31,30 @@ USED = {
     "jupyter_ydoc:YNotebook": ("ycells", "ydoc"),
 }
 log = logging.getLogger("syla.server")
+
+
+@dataclass(frozen=True)
+class Edits:
+    """How far the changes are that one page has made."""
+
+    client: int
+    clock: int
+
+
+async def arrival(notebook: Any, edits: Edits, seconds: float = EDITS_SECONDS) -> bool:
+    """Whether the document has them, within that time."""
+    changed = asyncio.Event()
+    watch = notebook.ydoc.observe(lambda _: changed.set())
+    try:
+        async with asyncio.timeout(seconds):
+            while clock_of(notebook.ydoc.get_state(), edits.client) < edits.clock:
+                changed.clear()
+                await changed.wait()
+    except TimeoutError:
+        return False
+    finally:
+        notebook.ydoc.unobserve(watch)
+    return True
 
 
 def extension_of(server: Any) -> Any | None:

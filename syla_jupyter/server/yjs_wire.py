@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +100,17 @@ def presences(message: bytes) -> list[Presence]:
         return [Presence(reader.number(), reader.number(), _state(reader.bytes())) for _ in range(count)]
     except (ValueError, IndexError, RecursionError):
         return []
+
+
+def clock_of(state: bytes, client: int) -> int:
+    """How far a document has a client's changes, by its state vector: count, then for each client: its id, a clock."""
+    reader = _Reader(state)
+    return next((clock for found, clock in _pairs(reader) if found == client), 0)
+
+
+def _pairs(reader: _Reader) -> Iterator[tuple[int, int]]:
+    for _ in range(reader.number()):
+        yield reader.number(), reader.number()
 
 
 def _state(text: bytes) -> dict[str, Any] | None:

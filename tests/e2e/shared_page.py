@@ -11,10 +11,11 @@ from typing import Any
 
 import nbformat
 from jupyter_ydoc import YNotebook
-from pycrdt import YMessageType, create_sync_message, handle_sync_message
+from pycrdt import YMessageType, create_sync_message, create_update_message, handle_sync_message
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
+from syla_jupyter.server.yjs_wire import clock_of
 from tests.lab import HEADERS, Lab
 
 SECONDS = 60.0
@@ -40,8 +41,10 @@ class SharedPage:
         self.lab, self.room = lab, room
         self.notebook: Any = YNotebook()
         self._news = asyncio.Event()
+        self._socket: Any = None
 
     async def read(self, socket: Any) -> None:
+        self._socket = socket
         await socket.write_message(create_sync_message(self.notebook.ydoc), binary=True)
         while (message := await socket.read_message()) is not None:
             if message[0] == YMessageType.SYNC:
@@ -49,6 +52,16 @@ class SharedPage:
                 if reply is not None:
                     await socket.write_message(reply, binary=True)
                 self._news.set()
+
+    @property
+    def edits(self) -> dict[str, int]:
+        """How far the changes are that were made here."""
+        doc = self.notebook.ydoc
+        return {"client": doc.client_id, "clock": clock_of(doc.get_state(), doc.client_id)}
+
+    async def send(self) -> None:
+        """The changes that were made here."""
+        await self._socket.write_message(create_update_message(self.notebook.ydoc.get_update()), binary=True)
 
     def cell(self, number: int) -> dict[str, Any]:
         return dict(self.notebook.get_cell(number))

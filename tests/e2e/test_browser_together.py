@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from ..browser import Tab, open_tab, running_browser
 from ..conftest import StartLab
@@ -23,6 +23,8 @@ from .shared_page import config_of
 PATH = "workspaces/class/together.ipynb"
 LONG = "workspaces/class/long.txt"
 NOTES = "workspaces/class/notes.txt"
+SESSIONS = "**/api/sessions?*"
+EMPTY = {"cell_type": "code", "execution_count": None, "id": "c1", "metadata": {}, "outputs": [], "source": ""}
 
 
 @dataclass
@@ -45,9 +47,8 @@ def together(start_lab: StartLab, tmp_path_factory: pytest.TempPathFactory) -> I
     lab = start_lab(JUPYTER_CONFIG_DIR=config)
     client = warm_client(lab)
     client.ok("POST", "workspaces", {"name": "class"})
-    cell = {"cell_type": "code", "execution_count": None, "id": "c1", "metadata": {}, "outputs": [], "source": ""}
     spec = {"display_name": "Python 3 (Syla)", "language": "python", "name": "syla-python"}
-    notebook = {"cells": [cell], "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
+    notebook = {"cells": [EMPTY], "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
     (lab.root / PATH).write_text(json.dumps(notebook))
     tokens = {}
     for name, role in (("eve", "editor"), ("vic", "viewer")):
@@ -223,6 +224,26 @@ def test_a_cell_asks_who_ran_it(together: Together) -> None:
     for tab in (together.owner, together.viewer):
         expect(output(tab).last).to_contain_text("hello eve")
     expect(together.owner.page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_cell_that_is_run_before_its_kernel_is_there(together: Together) -> None:
+    """It waits for it, and is run."""
+    page, path = together.editor.page, "workspaces/class/early.ipynb"
+    notebook = json.loads((together.lab.root / PATH).read_text())
+    notebook["cells"] = [{**EMPTY, "source": "print('not lost')"}]
+    (together.lab.root / path).write_text(json.dumps(notebook))
+    held: list[Route] = []
+    page.route(SESSIONS, lambda route: held.append(route) if route.request.method == "POST" else route.fallback())
+    with page.expect_request(lambda asked: asked.method == "POST" and "/api/sessions" in asked.url):
+        together.editor.command("docmanager:open", path=path)
+    code(together.editor).click()
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".jp-NotebookPanel:visible .jp-InputPrompt").first).to_have_text("[*]:")
+    for route in held:
+        route.continue_()
+    expect(output(together.editor)).to_have_text("not lost")
+    page.unroute(SESSIONS)
+    together.editor.command("docmanager:open", path=PATH)
 
 
 def test_it_is_there_after_the_pages_were_closed(together: Together) -> None:

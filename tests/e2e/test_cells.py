@@ -61,8 +61,10 @@ async def running(school: School, name: str, *cells: str) -> AsyncIterator[tuple
         await school.made("owner", "DELETE", f"/api/sessions/{session['id']}")
 
 
-async def execute(school: School, who: str, kernel: str, room: Any, cell: int | str) -> tuple[int, dict[str, Any]]:
-    body = {"cell_id": f"cell-{cell}", "document_id": room}
+async def execute(
+    school: School, who: str, kernel: str, room: Any, cell: int | str, **more: Any
+) -> tuple[int, dict[str, Any]]:
+    body = {"cell_id": f"cell-{cell}", "document_id": room, **more}
     answer = await school.ask(who, "POST", f"/api/kernels/{kernel}/execute", body)
     return answer.code, json.loads(answer.body)
 
@@ -99,6 +101,26 @@ async def test_every_kind_of_output_is_as_nbclient_has_it(school: School, instal
     assert sorted(timed)[1:-1] == names
     assert timed["executed_by"]
     assert "execution" not in found[CASES.index("")]["metadata"]
+
+
+async def test_a_cell_is_run_as_its_page_has_it(school: School) -> None:
+    """What was typed goes another way than the request to run it, and may come later; what was never sent is not run."""
+    async with running(school, "typed", "print('be") as (kernel, page):
+        source = page.notebook.ycells[0]["source"]
+        source += "fore')"
+        asked = asyncio.create_task(execute(school, "owner", kernel, page.room, 0, edits=page.edits))
+        assert not (await asyncio.wait({asked}, timeout=1))[0]
+        await page.send()
+        assert (await asked)[1]["status"] == "ok"
+        await page.until(lambda: page.text(0) == "before\n")
+        for edits in (5, {}, {"client": -1, "clock": 1}, {"client": 1, "clock": "x"}, {"client": 1, "clock": 1 << 60}):
+            status, answer = await execute(school, "owner", kernel, page.room, 0, edits=edits)
+            assert (status, answer["error"]["field"]) == (400, "edits")
+        late = {**page.edits, "clock": page.edits["clock"] + 1}
+        status, answer = await execute(school, "owner", kernel, page.room, 0, edits=late)
+        assert status == 409
+        assert "what you typed last has not reached the server" in answer["error"]["message"]
+        assert page.cell(0)["execution_count"] == 1
 
 
 async def test_who_may_not_does_not(school: School) -> None:

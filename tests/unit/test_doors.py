@@ -17,8 +17,8 @@ from traitlets.config import Config
 
 from syla_jupyter.server.doors import EXPORTS, NOT_LOADED, check_doors, close_doors
 
-INSTALLED = [name for name in NOT_LOADED if name != "jupyterlab_git" or find_spec(name)]
-"""What the tests depend on, and jupyterlab_git where it happens to be."""
+INSTALLED = [name for name in NOT_LOADED if name not in ("jupyterlab_git", "nbdime") or find_spec(name)]
+"""What JupyterLab itself brings, and the others where they happen to be."""
 
 
 @pytest.fixture

@@ -1,0 +1,43 @@
+/** Where the server runs cells: has them run once their kernel and all that was typed is there, or says why not. */
+import {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { PageConfig } from '@jupyterlab/coreutils';
+import { INotebookCellExecutor } from '@jupyterlab/notebook';
+import { ITranslator } from '@jupyterlab/translation';
+
+import { WorkspacesModel } from '../model';
+import { report } from '../notices';
+import { runsOnServer } from '../runs';
+import { textsOf } from '../texts';
+import { IWorkspaces } from '../tokens';
+
+export const runs: JupyterFrontEndPlugin<void> = {
+  id: 'syla-jupyter:runs',
+  description: 'Has the server run cells as they are on the page.',
+  autoStart: true,
+  requires: [IWorkspaces, INotebookCellExecutor],
+  optional: [ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    model: WorkspacesModel,
+    executor: INotebookCellExecutor,
+    translator: ITranslator | null
+  ): void => {
+    if (PageConfig.getOption('serverSideExecution') !== 'true') {
+      return; // pages run cells themselves
+    }
+    const trans = textsOf(translator);
+    const { contents } = app.serviceManager;
+    executor.runCell = runsOnServer(executor.runCell.bind(executor), {
+      ask: (kernel, asked) => model.api.runCell(kernel, asked),
+      refused: reason =>
+        void report(trans.__('The cell was not run'), reason, trans),
+      writes: path => {
+        const workspace = model.at(contents.localPath(path));
+        return !workspace || model.may(workspace, 'write');
+      }
+    });
+  }
+};

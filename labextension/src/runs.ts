@@ -1,0 +1,98 @@
+/**
+ * Runs of cells where the server runs them; no DOM.
+ *
+ * jupyter-collaboration's executor asks at once for a kernel that is still on its way (`api/kernels/undefined`), for a
+ * cell of which the server may not have the last letters yet, and tells nobody when a run was refused. So a run waits
+ * for its kernel here, says which edits are to be there before, and who asked for it hears why it was none.
+ */
+import { ISessionContext } from '@jupyterlab/apputils';
+import { INotebookCellExecutor, INotebookModel } from '@jupyterlab/notebook';
+import * as Y from 'yjs';
+
+export type Options = INotebookCellExecutor.IRunCellOptions;
+type RunCell = INotebookCellExecutor['runCell'];
+
+/** How far this page's own changes of a document are. */
+export interface IEdits {
+  client: number;
+  clock: number;
+}
+
+export interface IAsked {
+  cell: string;
+  /** Its room; unknown to a page that has not been told. */
+  document: string | null;
+  edits: IEdits | null;
+}
+
+export interface IRunner {
+  /** Rejects when it is refused. */
+  ask: (kernel: string, asked: IAsked) => Promise<unknown>;
+  refused: (reason: unknown) => void;
+  /** Whether what this person types in a notebook gets to the server. */
+  writes: (path: string) => boolean;
+}
+
+/** Everything that is no code cell with a kernel, or with one to come, is done as `other` does it. */
+export function runsOnServer(other: RunCell, runner: IRunner): RunCell {
+  return async options => {
+    const { cell, notebook, sessionContext: context } = options;
+    if (cell.model.type !== 'code' || !context) {
+      return other(options);
+    }
+    if (isComing(context)) {
+      cell.setPrompt('*');
+      await arrival(context);
+      if (cell.isDisposed) {
+        return false;
+      }
+      cell.setPrompt('');
+    }
+    const kernel = context.session?.kernel?.id;
+    if (!kernel || context.isTerminating || context.pendingInput) {
+      return other(options);
+    }
+    const document = notebook.sharedModel.getState('document_id');
+    const asked = {
+      cell: cell.model.sharedModel.getId(),
+      document: typeof document === 'string' ? document : null,
+      edits: runner.writes(context.path) ? editsOf(notebook) : null
+    };
+    options.onCellExecutionScheduled({ cell });
+    let success = true;
+    try {
+      await runner.ask(kernel, asked);
+    } catch (reason) {
+      success = false;
+      runner.refused(reason);
+    }
+    options.onCellExecuted({ cell, success });
+    return true;
+  };
+}
+
+function editsOf(notebook: INotebookModel): IEdits | null {
+  const { ydoc } = notebook.sharedModel as unknown as { ydoc?: Y.Doc };
+  return ydoc
+    ? { client: ydoc.clientID, clock: Y.getState(ydoc.store, ydoc.clientID) }
+    : null;
+}
+
+function isComing(context: ISessionContext): boolean {
+  return !context.session?.kernel && !context.hasNoKernel;
+}
+
+/** Until there is a kernel, none is to come any more, or nobody waits for it. */
+function arrival(context: ISessionContext): Promise<void> {
+  return new Promise(resolve => {
+    const look = (): void => {
+      if (context.isDisposed || !isComing(context)) {
+        context.kernelChanged.disconnect(look);
+        context.disposed.disconnect(look);
+        resolve();
+      }
+    };
+    context.kernelChanged.connect(look);
+    context.disposed.connect(look);
+  });
+}

@@ -1,0 +1,154 @@
+import { Signal } from '@lumino/signaling';
+import { expect, test } from 'vitest';
+import * as Y from 'yjs';
+
+import { Options, runsOnServer } from '../src/runs';
+
+/** A notebook's kernel, as its page knows it. */
+class Context {
+  path = 'own';
+  isDisposed = false;
+  isTerminating = false;
+  pendingInput = false;
+  hasNoKernel = false;
+  session: { kernel: { id: string } } | null = null;
+  kernelChanged = new Signal<this, unknown>(this);
+  disposed = new Signal<this, unknown>(this);
+
+  get(id: string): void {
+    this.session = { kernel: { id } };
+    this.kernelChanged.emit(null);
+  }
+}
+
+function parts(context: Context | null = new Context()): {
+  context: Context;
+  cell: { isDisposed: boolean; model: { type: string } };
+  prompts: string[];
+  said: string[];
+  type: (text: string) => void;
+  refuse: (reason: Error | null) => void;
+  run: () => Promise<boolean>;
+} {
+  const prompts: string[] = [];
+  const said: string[] = [];
+  const ydoc = new Y.Doc();
+  let refusal: Error | null = null;
+  const run = runsOnServer(
+    async () => {
+      said.push('other');
+      return true;
+    },
+    {
+      ask: async (kernel, { cell, document, edits }) => {
+        said.push(`ask ${kernel} ${cell} ${document} ${edits?.clock}`);
+        expect(edits?.client ?? ydoc.clientID).toBe(ydoc.clientID);
+        if (refusal) {
+          throw refusal;
+        }
+      },
+      refused: reason => said.push(String(reason)),
+      writes: path => path !== 'of others'
+    }
+  );
+  const cell = {
+    isDisposed: false,
+    model: { type: 'code', sharedModel: { getId: () => 'c1' } },
+    setPrompt: (text: string) => prompts.push(text)
+  };
+  const options = {
+    cell,
+    notebook: { sharedModel: { getState: () => 'json:notebook:1', ydoc } },
+    sessionContext: context,
+    onCellExecutionScheduled: () => said.push('scheduled'),
+    onCellExecuted: (ended: { success: boolean }) =>
+      said.push(ended.success ? 'ran' : 'did not')
+  };
+  return {
+    context: context as Context,
+    cell,
+    prompts,
+    said,
+    type: text => ydoc.getText('source').insert(0, text),
+    refuse: reason => (refusal = reason),
+    run: () => run(options as unknown as Options)
+  };
+}
+
+const RAN = ['scheduled', 'ask k1 c1 json:notebook:1 0', 'ran'];
+
+test('a run goes to the kernel at once', async () => {
+  const { context, run, said, prompts } = parts();
+  context.get('k1');
+  expect(await run()).toBe(true);
+  expect(said).toEqual(RAN);
+  expect(prompts).toEqual([]);
+});
+
+test('runs wait for a kernel that is on its way, and keep their order', async () => {
+  const { context, run, said, prompts } = parts();
+  const both = Promise.all([run(), run()]);
+  context.kernelChanged.emit(null); // it begins to start
+  expect(said).toEqual([]);
+  expect(prompts).toEqual(['*', '*']);
+  context.get('k1');
+  expect(await both).toEqual([true, true]);
+  expect(said.filter(line => line !== 'scheduled')).toEqual([
+    RAN[1],
+    RAN[1],
+    'ran',
+    'ran'
+  ]);
+  expect(prompts).toEqual(['*', '*', '', '']);
+});
+
+test('where no kernel is to come any more, it is as without us', async () => {
+  const { context, run, said } = parts();
+  const one = run();
+  context.hasNoKernel = true;
+  context.kernelChanged.emit(null);
+  await one;
+  expect(said).toEqual(['other']);
+});
+
+test('nobody waits in a notebook that was closed', async () => {
+  const { context, cell, run, said } = parts();
+  const one = run();
+  context.isDisposed = cell.isDisposed = true;
+  context.disposed.emit(null);
+  expect(await one).toBe(false);
+  expect(said).toEqual([]);
+});
+
+test('what was typed is to be there before, if it ever is', async () => {
+  const { context, run, said, type } = parts();
+  context.get('k1');
+  type('1 + 1');
+  await run();
+  context.path = 'of others';
+  await run();
+  expect(said.filter(line => line.startsWith('ask'))).toEqual([
+    'ask k1 c1 json:notebook:1 5',
+    'ask k1 c1 json:notebook:1 undefined'
+  ]);
+});
+
+test('a refusal is told', async () => {
+  const { context, refuse, run, said } = parts();
+  context.get('k1');
+  refuse(new Error('the kernel is dead'));
+  expect(await run()).toBe(true);
+  expect(said.slice(2)).toEqual(['Error: the kernel is dead', 'did not']);
+});
+
+test('what is no code cell, or must not run now, is as without us', async () => {
+  const { context, cell, run, said } = parts();
+  context.get('k1');
+  context.pendingInput = true;
+  await run();
+  cell.model.type = 'markdown';
+  await run();
+  const without = parts(null);
+  await without.run();
+  expect([...said, ...without.said]).toEqual(['other', 'other', 'other']);
+});
