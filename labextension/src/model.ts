@@ -19,7 +19,6 @@ import {
   IFilesEvent,
   IPeopleEvent,
   ISharedWorkspace,
-  IUsed,
   IWorkspace,
   IWorkspaceEvent
 } from './api';
@@ -28,16 +27,11 @@ import { OperationsModel } from './operations';
 import { may, Permission, Role } from './people';
 import { ApiError, SERVER_MISSING, SERVER_OLDER } from './request';
 import { byName, isOlder, workspaceOf } from './rules';
+import { IUsage, UsageMeter } from './usage';
 import { VERSION } from './version';
 
 const POLL_MS = 10_000;
 const LOOK_MS = 10_000;
-
-export interface IUsage {
-  memoryBytes: number;
-  /** Cores; null before the second look. */
-  cpus: number | null;
-}
 
 export type Warning = Extract<IWorkspaceEvent, { event: 'warning' }>;
 
@@ -284,26 +278,9 @@ export class WorkspacesModel implements IDisposable {
       this.api.list('active'),
       this._shared.size ? this.api.shared() : []
     ]);
-    this._measure(used);
+    this._usage.take(used, this._now() / 1000);
     [...active, ...shared].forEach(workspace => this._put(workspace));
     this._show();
-  }
-
-  private _measure(used: IUsed[]): void {
-    const at = this._now() / 1000;
-    const before = this._cpu;
-    this._cpu = new Map(used.map(row => [row.id, { at, ...row }]));
-    this._usage = new Map(
-      used.map(row => {
-        const last = before.get(row.id);
-        const known =
-          last && at > last.at && row.cpu_seconds >= last.cpu_seconds;
-        const cpus = known
-          ? (row.cpu_seconds - last.cpu_seconds) / (at - last.at)
-          : null;
-        return [row.id, { memoryBytes: row.memory_bytes, cpus }];
-      })
-    );
   }
 
   private _onEvent(_: unknown, event: IWorkspaceEvent): void {
@@ -380,8 +357,7 @@ export class WorkspacesModel implements IDisposable {
   private _shared = new Map<string, ISharedWorkspace>();
   private _sorted: IWorkspace[] = [];
   private _meanwhile: IWorkspace[] | null = null;
-  private _usage = new Map<string, IUsage>();
-  private _cpu = new Map<string, IUsed & { at: number }>();
+  private _usage = new UsageMeter();
   private _error: ApiError | null = null;
   private _loaded = false;
   private _versionChecked = false;

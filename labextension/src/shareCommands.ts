@@ -10,12 +10,9 @@ import { usersIcon } from '@jupyterlab/ui-components';
 
 import { IWorkspace } from './api';
 import { AskingModel } from './asking';
-import {
-  addWorkspaceCommand,
-  CommandIDs,
-  IContext,
-  openFolder
-} from './commands';
+import { CommandIDs } from './commandIds';
+import { openFolder } from './commands';
+import { addWorkspaceCommand, IContext } from './workspaceCommand';
 import { SharingView } from './components/SharingView';
 import { leaveIcon } from './icons';
 import { JOIN_PAGE } from './invited';

@@ -8,7 +8,8 @@ import { copyIcon, downloadIcon, undoIcon } from '@jupyterlab/ui-components';
 import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { IWorkspace } from './api';
-import { addWorkspaceCommand, CommandIDs, IContext } from './commands';
+import { CommandIDs } from './commandIds';
+import { addWorkspaceCommand, IContext } from './workspaceCommand';
 import { VersionsView } from './components/VersionsView';
 import { askClone, askMessage, askRestore, tellRestored } from './dialogs';
 import { snapshotIcon, timelineIcon } from './icons';

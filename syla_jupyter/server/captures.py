@@ -24,7 +24,7 @@ from .shared_cell import clean
 WIDGETS_MAX = 100
 """Widgets that take outputs of one cell: those of any further one are the cell's."""
 STATE_MAX = 16 << 20
-"""Bytes of a widget's message: of a larger one nothing is read, and such a widget takes nothing for long."""
+"""Bytes of a widget's message: what a larger one says of outputs is not kept."""
 STATES_MAX = 64 << 20
 SIZE_MAX = 32 << 20
 """Of all that the widgets of one cell have: beyond it they take no more, and say so."""

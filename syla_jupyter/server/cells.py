@@ -101,7 +101,8 @@ class Cells:
         room = await self._room(kernel, document)
         shared = await self._around.documents.notebook(room)
         if shared is not None and edits is not None and not await arrival(shared, edits):
-            raise Conflict("what you typed last has not reached the server", "Run it again; reload the page if that fails")
+            way_out = "Run it again; if that fails, reload the page"
+            raise Conflict("what you typed last has not reached the server", way_out)
         if shared is None or SharedCell(cell).find(shared) is None:
             raise BadInput("cell_id", "there is no code cell of that id in the document")
         asked = Asked(secrets.token_hex(16), user, room, cell, self._around.clock.now(), owner)

@@ -3,7 +3,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 
-import { CommandIDs } from '../commands';
+import { CommandIDs } from '../commandIds';
 import { size } from '../format';
 import { explain } from '../notices';
 import { versionName } from '../rules';

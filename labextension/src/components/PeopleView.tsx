@@ -5,7 +5,7 @@ import { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 
 import { IWorkspace } from '../api';
-import { CommandIDs } from '../commands';
+import { CommandIDs } from '../commandIds';
 import { Following } from '../following';
 import { WorkspacesModel } from '../model';
 import { initials, IPerson, PresenceModel } from '../presence';

@@ -8,7 +8,7 @@ import {
 import { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 
-import { CommandIDs } from '../commands';
+import { CommandIDs } from '../commandIds';
 import { moment, size, stateName } from '../format';
 import { explain } from '../notices';
 import { reasonWords, versionName } from '../rules';

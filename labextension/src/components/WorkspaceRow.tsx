@@ -10,9 +10,9 @@ import { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 
 import { IWorkspace } from '../api';
-import { CommandIDs, ROW_COMMANDS } from '../commands';
+import { CommandIDs, ROW_COMMANDS } from '../commandIds';
 import { deadline, size, stateName } from '../format';
-import { IUsage } from '../model';
+import { IUsage } from '../usage';
 import { may, Role } from '../people';
 import { CommandButton } from './CommandButton';
 import { IPerson } from '../presence';

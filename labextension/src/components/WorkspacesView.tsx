@@ -7,7 +7,7 @@ import * as React from 'react';
 
 import { IWorkspace } from '../api';
 import { AskingModel } from '../asking';
-import { CommandIDs } from '../commands';
+import { CommandIDs } from '../commandIds';
 import { WorkspacesModel } from '../model';
 import { explain } from '../notices';
 import { PresenceModel } from '../presence';

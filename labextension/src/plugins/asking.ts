@@ -15,7 +15,7 @@ import { ITranslator, TranslationBundle } from '@jupyterlab/translation';
 import { usersIcon } from '@jupyterlab/ui-components';
 
 import { AskingModel, keyOf, placeOf } from '../asking';
-import { CommandIDs } from '../commands';
+import { CommandIDs } from '../commandIds';
 import { brief } from '../format';
 import { WorkspacesModel } from '../model';
 import { report } from '../notices';

@@ -13,7 +13,7 @@ import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, TranslationBundle } from '@jupyterlab/translation';
 import { DisposableSet } from '@lumino/disposable';
 
-import { CommandIDs } from '../commands';
+import { CommandIDs } from '../commandIds';
 import { StateItem } from '../components/StateItem';
 import { WorkspacesModel } from '../model';
 import { textsOf } from '../texts';

@@ -10,7 +10,7 @@ import { ITranslator } from '@jupyterlab/translation';
 import { usersIcon } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
 
-import { CommandIDs } from '../commands';
+import { CommandIDs } from '../commandIds';
 import { FollowingNote, PeopleView } from '../components/PeopleView';
 import { Following } from '../following';
 import { WorkspacesModel } from '../model';

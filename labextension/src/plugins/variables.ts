@@ -8,7 +8,7 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { ITranslator } from '@jupyterlab/translation';
 
-import { CommandIDs } from '../commands';
+import { CommandIDs } from '../commandIds';
 import { VariablesView } from '../components/VariablesView';
 import { variablesIcon } from '../icons';
 import { WorkspacesModel } from '../model';

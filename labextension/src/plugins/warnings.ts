@@ -6,7 +6,7 @@ import {
 import { Notification } from '@jupyterlab/apputils';
 import { ITranslator, TranslationBundle } from '@jupyterlab/translation';
 
-import { CommandIDs } from '../commands';
+import { CommandIDs } from '../commandIds';
 import { brief, deadline } from '../format';
 import { Warning, WorkspacesModel } from '../model';
 import { textsOf } from '../texts';

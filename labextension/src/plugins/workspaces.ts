@@ -21,7 +21,8 @@ import { SidePanel } from '@jupyterlab/ui-components';
 import { Panel } from '@lumino/widgets';
 
 import { AskingModel } from '../asking';
-import { addCommands, CommandIDs, ROW_COMMANDS } from '../commands';
+import { CommandIDs, ROW_COMMANDS } from '../commandIds';
+import { addCommands } from '../commands';
 import { WorkspacesView } from '../components/WorkspacesView';
 import { workspacesIcon } from '../icons';
 import { WorkspacesModel } from '../model';
