@@ -116,7 +116,14 @@ export class KeptDocument implements IDisposable {
   /** A kernel is neither started nor asked for while its person may not run anything. */
   private _keepFromStarting(known: Promise<void>): void {
     const session = this._context.sessionContext;
-    const initialize = session.initialize.bind(session);
+    const begin = session.initialize.bind(session);
+    const initialize = (): Promise<boolean> =>
+      begin().catch(reason => {
+        if (session.isDisposed) {
+          return false; // it was closed meanwhile
+        }
+        throw reason;
+      });
     session.initialize = async () => {
       await known;
       if (this._disposed || this._rights().execute) {

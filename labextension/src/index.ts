@@ -10,6 +10,7 @@ import { kernelNames } from './plugins/kernelNames';
 import { kernels } from './plugins/kernels';
 import { model } from './plugins/model';
 import { operations } from './plugins/operations';
+import { outputs } from './plugins/outputs';
 import { people } from './plugins/people';
 import { places } from './plugins/places';
 import { here, presence } from './plugins/presence';
@@ -38,6 +39,7 @@ const plugins: JupyterFrontEndPlugin<any>[] = [
   conflicts,
   variables,
   input,
+  outputs,
   runs,
   operations,
   warnings

@@ -7,10 +7,15 @@
  */
 import { ISessionContext } from '@jupyterlab/apputils';
 import { INotebookCellExecutor, INotebookModel } from '@jupyterlab/notebook';
+import { ISignal } from '@lumino/signaling';
 import * as Y from 'yjs';
 
 export type Options = INotebookCellExecutor.IRunCellOptions;
 type RunCell = INotebookCellExecutor['runCell'];
+type CodeCell = Options['cell'] & { outputHidden: boolean };
+type ICodeCellModel = CodeCell['model'] & {
+  outputs: { length: number; changed: ISignal<unknown, unknown> };
+};
 
 /** How far this page's own changes of a document are. */
 export interface IEdits {
@@ -52,6 +57,8 @@ export function runsOnServer(other: RunCell, runner: IRunner): RunCell {
     if (!kernel || context.isTerminating || context.pendingInput) {
       return other(options);
     }
+    const trusting = new Trusting(cell.model as ICodeCellModel);
+    (cell as CodeCell).outputHidden = false;
     const document = notebook.sharedModel.getState('document_id');
     const asked = {
       cell: cell.model.sharedModel.getId(),
@@ -66,9 +73,33 @@ export function runsOnServer(other: RunCell, runner: IRunner): RunCell {
       success = false;
       runner.refused(reason);
     }
+    trusting.dispose();
     options.onCellExecuted({ cell, success });
     return true;
   };
+}
+
+/**
+ * As in a page that runs a cell itself, its person sees what comes of it with scripts and all; others do not by that.
+ *
+ * The server clears the outputs of before, and then they are: those that are there would be made anew by it, for all.
+ */
+class Trusting {
+  constructor(private _model: ICodeCellModel) {
+    this._model.outputs.changed.connect(this._look, this);
+    this._look();
+  }
+
+  dispose(): void {
+    this._model.outputs?.changed.disconnect(this._look, this); // a cell that was deleted has none
+  }
+
+  private _look(): void {
+    if (!this._model.outputs.length) {
+      this._model.trusted = true;
+      this.dispose();
+    }
+  }
 }
 
 function editsOf(notebook: INotebookModel): IEdits | null {

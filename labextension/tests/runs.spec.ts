@@ -21,9 +21,23 @@ class Context {
   }
 }
 
+class Outputs {
+  length = 0;
+  changed = new Signal<this, unknown>(this);
+
+  set(length: number): void {
+    this.length = length;
+    this.changed.emit(null);
+  }
+}
+
 function parts(context: Context | null = new Context()): {
   context: Context;
-  cell: { isDisposed: boolean; model: { type: string } };
+  cell: {
+    isDisposed: boolean;
+    outputHidden: boolean;
+    model: { type: string; trusted: boolean; outputs: Outputs };
+  };
   prompts: string[];
   said: string[];
   type: (text: string) => void;
@@ -53,7 +67,13 @@ function parts(context: Context | null = new Context()): {
   );
   const cell = {
     isDisposed: false,
-    model: { type: 'code', sharedModel: { getId: () => 'c1' } },
+    outputHidden: true,
+    model: {
+      type: 'code',
+      trusted: false,
+      outputs: new Outputs(),
+      sharedModel: { getId: () => 'c1' }
+    },
     setPrompt: (text: string) => prompts.push(text)
   };
   const options = {
@@ -77,12 +97,32 @@ function parts(context: Context | null = new Context()): {
 
 const RAN = ['scheduled', 'ask k1 c1 json:notebook:1 0', 'ran'];
 
-test('a run goes to the kernel at once', async () => {
-  const { context, run, said, prompts } = parts();
+test('a run goes to the kernel at once, and what comes of it is shown', async () => {
+  const { context, cell, run, said, prompts } = parts();
   context.get('k1');
   expect(await run()).toBe(true);
+  expect([cell.model.trusted, cell.outputHidden]).toEqual([true, false]);
   expect(said).toEqual(RAN);
   expect(prompts).toEqual([]);
+});
+
+test('outputs of before are not trusted, those that follow are', async () => {
+  const { context, cell, run, refuse } = parts();
+  context.get('k1');
+  const { outputs } = cell.model;
+  outputs.set(2);
+  refuse(new Error('not now'));
+  await run();
+  outputs.set(0);
+  expect(cell.model.trusted).toBe(false);
+  outputs.set(2);
+  refuse(null);
+  const one = run();
+  outputs.set(1);
+  expect(cell.model.trusted).toBe(false);
+  outputs.set(0);
+  expect(cell.model.trusted).toBe(true);
+  await one;
 });
 
 test('runs wait for a kernel that is on its way, and keep their order', async () => {

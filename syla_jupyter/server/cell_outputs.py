@@ -157,11 +157,19 @@ class CellOutputs:
         """Of the server, whatever the limits are."""
         self._append_text(name, text)
 
-    def notice(self) -> str:
-        """What of it is missing, for a person; empty: nothing."""
+    def notice(self) -> dict[str, Any] | None:
+        """What of it is missing, for a person, as a last output; None: nothing.
+
+        Its stream is not that of the output before: a page would take it for more of the same.
+        """
         if self.cut_characters:
-            return f"[{self.cut_characters} more characters are not shown here{self.aside}]\n"
-        return "[More outputs are not shown here: they are too many or too large]\n" if self.left_out else ""
+            text = f"[{self.cut_characters} more characters are not shown here{self.aside}]\n"
+        elif self.left_out:
+            text = "[More outputs are not shown here: they are too many or too large]\n"
+        else:
+            return None
+        after_errors = bool(self.outputs) and self.outputs[-1].value.get("name") == "stderr"
+        return {"output_type": "stream", "name": "stdout" if after_errors else "stderr", "text": text}
 
     def come_after(self, rows: Sequence[Any]) -> None:
         """What was there before all of this, where it is known only now."""
@@ -190,7 +198,7 @@ class CellOutputs:
         """As the notebook format has them; with a notice, where something is missing."""
         rows = [output.plain() for output in self.outputs]
         notice = self.notice()
-        return [*rows, {"output_type": "stream", "name": "stderr", "text": notice}] if notice else rows
+        return [*rows, notice] if notice else rows
 
     def saved(self) -> dict[str, Any]:
         """For `of`, as JSON."""

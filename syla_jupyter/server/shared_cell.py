@@ -39,7 +39,7 @@ class SharedCell:
         self._document: Any = None
         self._place = 0
         self._written: list[_Written] = []
-        self._notice = ""
+        self._notice: Mapping[str, Any] | None = None
 
     # -- what is there -------------------------------------------------------------------------------------------
 
@@ -84,7 +84,7 @@ class SharedCell:
             metadata = cell.get("metadata")
             if isinstance(metadata, crdt().Map) and "execution" in metadata:
                 del metadata["execution"]
-        self._document, self._written, self._notice = document, [], ""
+        self._document, self._written, self._notice = document, [], None
 
     def show(
         self, document: Any, outputs: CellOutputs, count: int | None, execution: Mapping[str, str], *, ended: bool
@@ -109,19 +109,23 @@ class SharedCell:
         there = len(self._written) + bool(self._notice)
         if self._document is document and isinstance(array, crdt().Array) and not len(array) and there:
             outputs.clear()  # somebody did
-            self._written, self._notice = [], ""
-        elif self._document is not document or not isinstance(array, crdt().Array) or len(array) != there:
+            self._written, self._notice = [], None
+        elif not isinstance(array, crdt().Array):
             cell["outputs"] = crdt().Array([])
             array = cell["outputs"]
-            self._document, self._written, self._notice = document, [], ""
-        if self._notice and self._notice != outputs.notice():
-            del array[len(array) - 1]
-            self._notice = ""
+            self._document, self._written, self._notice = document, [], None
+        elif self._document is not document or len(array) != there:
+            array.clear()  # the same one: pages look at no other
+            self._document, self._written, self._notice = document, [], None
         same = 0
         while same < min(len(self._written), len(outputs.outputs)) and (
             self._written[same].output is outputs.outputs[same]
         ):
             same += 1
+        notice = outputs.notice()
+        if self._notice and (self._notice != notice or not same == len(self._written) == len(outputs.outputs)):
+            del array[len(array) - 1]
+            self._notice = None
         if same < len(self._written):
             del array[same : len(self._written)]
             del self._written[same:]
@@ -130,8 +134,8 @@ class SharedCell:
         for output in outputs.outputs[same:]:
             array.append(self._made(output))
             self._written.append(_written(output))
-        if not self._notice and (notice := outputs.notice()):
-            array.append(crdt().Map({"output_type": "stream", "name": "stderr", "text": crdt().Text(notice)}))
+        if notice and not self._notice:
+            array.append(crdt().Map({**notice, "text": crdt().Text(notice["text"])}))
             self._notice = notice
 
     def _update(self, array: Any, place: int, written: _Written) -> None:

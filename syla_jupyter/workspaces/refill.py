@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import subprocess
 import sys
 import threading
@@ -47,12 +48,13 @@ class Refiller:
         if timer is None:
             return
         timer.cancel()
-        subprocess.Popen(
-            [sys.executable, "-m", "syla_jupyter.cli.main", "pool", "fill", *self._arguments],
-            env=self._environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-        ).returncode = 0  # not ours to wait for; keeps the destructor quiet
+        with contextlib.suppress(OSError):  # too many processes, say: the next start asks again
+            subprocess.Popen(
+                [sys.executable, "-m", "syla_jupyter.cli.main", "pool", "fill", *self._arguments],
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                start_new_session=True,
+            ).returncode = 0  # not ours to wait for; keeps the destructor quiet

@@ -40,6 +40,12 @@ class Together:
         cells = json.loads((self.lab.root / PATH).read_text() or '{"cells": []}')["cells"]
         return "\n".join("".join(cell["source"]) for cell in cells)
 
+    @property
+    def texts(self) -> list[str]:
+        """Streams of the cells on disk."""
+        cells = json.loads((self.lab.root / PATH).read_text())["cells"]
+        return ["".join(row["text"]) for cell in cells for row in cell["outputs"] if row["output_type"] == "stream"]
+
 
 @pytest.fixture(scope="module")
 def together(start_lab: StartLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Together]:
@@ -244,6 +250,61 @@ def test_a_cell_that_is_run_before_its_kernel_is_there(together: Together) -> No
     expect(output(together.editor)).to_have_text("not lost")
     page.unroute(SESSIONS)
     together.editor.command("docmanager:open", path=PATH)
+
+
+def test_scripts_run_for_whom_ran_the_cell(together: Together) -> None:
+    """As in a page that runs cells itself: what others ran is shown without them."""
+    editor, viewer = together.editor, together.viewer
+    code(editor).click()
+    editor.page.keyboard.press("Control+a")
+    editor.page.keyboard.type("from IPython.display import Javascript, display\n")
+    editor.page.keyboard.type("display(Javascript('element.textContent = 6 * 7 + \" from a script\"')); print('shown')")
+    editor.page.keyboard.press("Control+Enter")
+    expect(output(editor)).to_have_text(["42 from a script", "shown"])
+    expect(output(viewer).last).to_have_text("shown")
+    expect(output(viewer).filter(has_text="42")).to_have_count(0)
+
+
+def test_output_that_is_replaced_is_there_once(together: Together) -> None:
+    """In every page, and in the file: JupyterLab takes a text that comes where one goes for more of the same."""
+    editor = together.editor
+    code(editor).click()
+    editor.page.keyboard.press("Control+a")
+    editor.page.keyboard.type("import time\nfrom IPython.display import clear_output")
+    editor.page.keyboard.type("\nfor n in range(9): clear_output(wait=True); print('step', n); time.sleep(0.1)")
+    editor.page.keyboard.press("Control+Enter")
+    for tab in (together.owner, editor, together.viewer):
+        expect(output(tab)).to_have_text(["step 8"])
+    wait_until(lambda: together.texts == ["step 8\n"], 20, "it is in the file so")
+    code(editor).click()
+    editor.page.keyboard.press("Control+a")
+    editor.page.keyboard.type("for n in range(9): print('\\r', n, '%', sep='', end=''); time.sleep(0.1)")
+    editor.page.keyboard.press("Control+Enter")
+    for tab in (together.owner, editor, together.viewer):
+        expect(output(tab)).to_have_text(["8%"])
+
+
+def test_output_that_changes_stays_where_it_is(together: Together) -> None:
+    """In every page: JupyterLab puts whatever comes to the end. A notebook that is trusted shows what it showed before."""
+    owner, editor, viewer = together.owner, together.editor, together.viewer
+    code(editor).click()
+    editor.page.keyboard.press("Control+a")
+    editor.page.keyboard.type("shown = display('first', display_id=True); print('between'); time.sleep(0.5)")
+    editor.page.keyboard.type("; shown.update('second'); display('last')")
+    editor.page.keyboard.press("Control+Enter")
+    wanted = ["'second'", "between", "'last'"]
+    for tab in (owner, editor, viewer):
+        expect(output(tab)).to_have_text(wanted)
+    owner.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:trust') }")
+    owner.page.get_by_role("button", name="Trust").click()
+    expect(owner.page.get_by_role("dialog")).to_have_count(0)
+    code(editor).click()
+    editor.page.keyboard.press("Control+End")
+    editor.page.keyboard.type("#")
+    for tab in (owner, editor, viewer):
+        expect(code(tab)).to_contain_text("#")
+        expect(output(tab)).to_have_text(wanted)
+    wait_until(lambda: together.texts == ["between\n"], 20, "it is in the file so")
 
 
 def test_it_is_there_after_the_pages_were_closed(together: Together) -> None:
