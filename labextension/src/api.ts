@@ -10,7 +10,7 @@ import {
   requestFile,
   SERVER_OLDER
 } from './request';
-import { IAsked } from './runs';
+import { IAsked, IRan } from './runs';
 import { IDiff, IFileDiff, IRestored, ISnapshot, ITaken } from './snapshots';
 
 export type State = 'created' | 'active' | 'suspended' | 'archived' | 'deleted';
@@ -209,11 +209,11 @@ export class Api {
   }
 
   /** Answered when the cell has ended, or is queued behind others. */
-  async runCell(kernel: string, asked: IAsked): Promise<void> {
+  runCell(kernel: string, asked: IAsked): Promise<IRan> {
     const { cell, document, edits } = asked;
     const body = { cell_id: cell, document_id: document, edits };
     const path = `/api/kernels/${encodeURIComponent(kernel)}/execute`;
-    await this._send('POST', path, body);
+    return this._send('POST', path, body);
   }
 
   /** One's own, page by page; `state` leaves out the others. */

@@ -30,9 +30,16 @@ export interface IAsked {
   edits: IEdits | null;
 }
 
+/** What a run came to, as far as the document does not say it. */
+export interface IRan {
+  status: string;
+  /** Of `%load`, say: for this cell, or for a new one below. */
+  next_input?: { text: string; replace: boolean };
+}
+
 export interface IRunner {
   /** Rejects when it is refused. */
-  ask: (kernel: string, asked: IAsked) => Promise<unknown>;
+  ask: (kernel: string, asked: IAsked) => Promise<IRan>;
   refused: (reason: unknown) => void;
   /** Whether what this person types in a notebook gets to the server. */
   writes: (path: string) => boolean;
@@ -68,7 +75,11 @@ export function runsOnServer(other: RunCell, runner: IRunner): RunCell {
     options.onCellExecutionScheduled({ cell });
     let success = true;
     try {
-      await runner.ask(kernel, asked);
+      const ran = await runner.ask(kernel, asked);
+      success = ran.status !== 'error';
+      if (ran.next_input && !cell.isDisposed) {
+        putNext(ran.next_input, cell, notebook);
+      }
     } catch (reason) {
       success = false;
       runner.refused(reason);
@@ -100,6 +111,26 @@ class Trusting {
       this.dispose();
     }
   }
+}
+
+function putNext(
+  { text, replace }: NonNullable<IRan['next_input']>,
+  cell: Options['cell'],
+  notebook: INotebookModel
+): void {
+  if (replace) {
+    cell.model.sharedModel.setSource(text);
+    return;
+  }
+  const { sharedModel } = notebook;
+  const id = cell.model.sharedModel.getId();
+  const place = sharedModel.cells.findIndex(one => one.getId() === id);
+  const metadata = { trusted: false }; // it is the kernel's, not the person's
+  sharedModel.insertCell(place + 1, {
+    cell_type: 'code',
+    source: text,
+    metadata
+  });
 }
 
 function editsOf(notebook: INotebookModel): IEdits | null {

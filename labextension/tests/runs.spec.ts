@@ -2,7 +2,7 @@ import { Signal } from '@lumino/signaling';
 import { expect, test } from 'vitest';
 import * as Y from 'yjs';
 
-import { Options, runsOnServer } from '../src/runs';
+import { IRan, Options, runsOnServer } from '../src/runs';
 
 /** A notebook's kernel, as its page knows it. */
 class Context {
@@ -40,6 +40,7 @@ function parts(context: Context | null = new Context()): {
   };
   prompts: string[];
   said: string[];
+  ran: IRan;
   type: (text: string) => void;
   refuse: (reason: Error | null) => void;
   run: () => Promise<boolean>;
@@ -48,6 +49,7 @@ function parts(context: Context | null = new Context()): {
   const said: string[] = [];
   const ydoc = new Y.Doc();
   let refusal: Error | null = null;
+  const ran: IRan = { status: 'ok' };
   const run = runsOnServer(
     async () => {
       said.push('other');
@@ -60,6 +62,7 @@ function parts(context: Context | null = new Context()): {
         if (refusal) {
           throw refusal;
         }
+        return ran;
       },
       refused: reason => said.push(String(reason)),
       writes: path => path !== 'of others'
@@ -72,13 +75,24 @@ function parts(context: Context | null = new Context()): {
       type: 'code',
       trusted: false,
       outputs: new Outputs(),
-      sharedModel: { getId: () => 'c1' }
+      sharedModel: {
+        getId: () => 'c1',
+        setSource: (text: string) => said.push(`source ${text}`)
+      }
     },
     setPrompt: (text: string) => prompts.push(text)
   };
   const options = {
     cell,
-    notebook: { sharedModel: { getState: () => 'json:notebook:1', ydoc } },
+    notebook: {
+      sharedModel: {
+        getState: () => 'json:notebook:1',
+        ydoc,
+        cells: ['c0', 'c1', 'c2'].map(id => ({ getId: () => id })),
+        insertCell: (at: number, made: { source: string }) =>
+          said.push(`cell ${at} ${made.source}`)
+      }
+    },
     sessionContext: context,
     onCellExecutionScheduled: () => said.push('scheduled'),
     onCellExecuted: (ended: { success: boolean }) =>
@@ -89,6 +103,7 @@ function parts(context: Context | null = new Context()): {
     cell,
     prompts,
     said,
+    ran,
     type: text => ydoc.getText('source').insert(0, text),
     refuse: reason => (refusal = reason),
     run: () => run(options as unknown as Options)
@@ -170,6 +185,25 @@ test('what was typed is to be there before, if it ever is', async () => {
   expect(said.filter(line => line.startsWith('ask'))).toEqual([
     'ask k1 c1 json:notebook:1 5',
     'ask k1 c1 json:notebook:1 undefined'
+  ]);
+});
+
+test('what a cell has for itself or for the next is put there', async () => {
+  const { context, cell, run, ran, said } = parts();
+  context.get('k1');
+  ran.next_input = { text: 'x = 1', replace: true };
+  await run();
+  ran.next_input = { text: 'x = 2', replace: false };
+  ran.status = 'error';
+  await run();
+  cell.isDisposed = true; // it was deleted meanwhile
+  await run();
+  expect(said.filter(line => /^(source|cell|ran|did)/.test(line))).toEqual([
+    'source x = 1',
+    'ran',
+    'cell 2 x = 2',
+    'did not',
+    'did not'
   ]);
 });
 

@@ -19,10 +19,12 @@ from .cell_outputs import OUTPUT_TYPES, CellOutputs
 from .cell_queue import Asked
 from .frames import SIGNATURE_BYTES
 from .run_log import SIGNATURES_MAX, Row, RunLog
+from .shared_cell import clean
 
 ASIDE_MAX = 16 << 20
 """Characters of each stream that are kept apart from the document."""
 PROMPT_MAX = 1000
+NEXT_MAX = 1 << 20
 OF_THE_RUN = (*OUTPUT_TYPES, "status", "execute_input", "execute_reply", "input_request")
 MASK = "········"
 """What a password is shown as, by JupyterLab too."""
@@ -43,6 +45,8 @@ class Run:
         self.question: dict[str, Any] | None = None
         """Content of the request for input that is not answered yet."""
         self.question_from: Mapping[str, Any] = {}
+        self.next_input: Mapping[str, Any] | None = None
+        """What `%load` has for its cell, or for the next: the page that asked writes it, if its person may."""
         self.aside: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self.over = asyncio.Event()
         """The kernel has nothing more to say, or is gone."""
@@ -164,6 +168,8 @@ class Run:
         for one in payload if isinstance(payload, list) else []:
             if isinstance(one, dict) and one.get("source") == "page":  # what `?` shows
                 self.outputs.take("display_data", one)
+            elif isinstance(one, dict) and one.get("source") == "set_next_input":
+                self.next_input = _next_input(one)
         self._check_over()
 
     def _apply_input_request(self, content: Mapping[str, Any], date: str) -> None:
@@ -260,3 +266,10 @@ class Run:
 
 def question_of(content: Mapping[str, Any]) -> dict[str, Any]:
     return {"prompt": str(content.get("prompt", ""))[:PROMPT_MAX], "password": content.get("password") is True}
+
+
+def _next_input(payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    text = payload.get("text")
+    if not isinstance(text, str) or len(text) > NEXT_MAX:
+        return None
+    return {"text": clean(text), "replace": payload.get("replace") is True}

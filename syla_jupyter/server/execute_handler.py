@@ -2,7 +2,7 @@
 are shared and `serverSideExecution` is in its configuration.
 
     {"cell_id": ..., "document_id": "json:notebook:<file id>", "edits": {"client": ..., "clock": ...}}
-    ->  {"id": ..., "status": "queued" | "ok" | ...}
+    ->  {"id": ..., "status": "queued" | "ok" | ..., "next_input": {"text": ..., "replace": ...}}
 
 The source is read from the document, and all that comes of it is written there. What somebody types goes another way
 than what he asks for: where `edits` says how far his page's own changes are (by Yjs' id and clock), the cell waits for
@@ -93,7 +93,8 @@ class ExecuteHandler(JsonErrors, APIHandler):
     def _answer(self, run: Run) -> None:
         self.set_status(200 if run.status else 202)
         self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps({"id": run.asked.id, "status": run.status or "queued"}))
+        more = {"next_input": dict(run.next_input)} if run.next_input else {}
+        self.finish(json.dumps({"id": run.asked.id, "status": run.status or "queued", **more}))
 
     def _no_more_under_way(self) -> None:
         if self._announced:

@@ -252,6 +252,18 @@ def test_a_cell_that_is_run_before_its_kernel_is_there(together: Together) -> No
     together.editor.command("docmanager:open", path=PATH)
 
 
+def test_what_a_cell_loads_is_in_it(together: Together) -> None:
+    """`%load` puts a file's text in its place, for everybody."""
+    editor = together.editor
+    (together.lab.root / "workspaces/class/part.py").write_text("print('of a file')\n")
+    code(editor).click()
+    editor.page.keyboard.press("Control+a")
+    editor.page.keyboard.type("%load part.py")
+    editor.page.keyboard.press("Control+Enter")
+    for tab in (together.owner, editor, together.viewer):
+        expect(code(tab)).to_contain_text("print('of a file')")
+
+
 def test_scripts_run_for_whom_ran_the_cell(together: Together) -> None:
     """As in a page that runs cells itself: what others ran is shown without them."""
     editor, viewer = together.editor, together.viewer

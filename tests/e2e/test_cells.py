@@ -123,6 +123,22 @@ async def test_a_cell_is_run_as_its_page_has_it(school: School) -> None:
         assert page.cell(0)["execution_count"] == 1
 
 
+async def test_what_comes_next(school: School) -> None:
+    """What `%load` has for its cell is for the page to write; text only, and not too much."""
+    cells = [
+        "get_ipython().set_next_input('x = 1 # ü', replace=True)",
+        "get_ipython().set_next_input('x = 2')",
+        "get_ipython().set_next_input('x' * (2 << 20))",
+        "get_ipython().payload_manager.write_payload({'source': 'set_next_input', 'text': [1]})",
+    ]
+    async with running(school, "next", *cells) as (kernel, page):
+        answers = [(await execute(school, "rob", kernel, page.room, number))[1] for number in range(len(cells))]
+        assert [answer["status"] for answer in answers] == ["ok"] * len(cells)
+        assert answers[0]["next_input"] == {"text": "x = 1 # ü", "replace": True}
+        assert [answer.get("next_input") for answer in answers[1:]] == [{"text": "x = 2", "replace": False}, None, None]
+        assert [page.cell(number)["source"] for number in range(len(cells))] == cells
+
+
 async def test_who_may_not_does_not(school: School) -> None:
     """A viewer, a stranger; a document of another workspace, a made-up one, a path, a cell that is not there."""
     lab = school.lab
