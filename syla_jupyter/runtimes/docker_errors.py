@@ -8,6 +8,7 @@ neither: it is a status 500 with the C library's words in it. The SDK, slow to i
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 
 from ..model.errors import EngineError, EngineForbidden, EngineStopped, ImageMissing, NoSpace, SylaError
@@ -15,7 +16,8 @@ from ..model.errors import EngineError, EngineForbidden, EngineStopped, ImageMis
 START_HINT = "Start it: `sudo systemctl start docker`, or `sudo dockerd` where there is no systemd"
 GROUP_HINT = "Join the group, then log in again: `sudo usermod -aG docker $USER`"
 SPACE_HINT = "Free some: `docker system df` shows what uses it, `docker image prune` removes unused images"
-BUILD_HINT = "Build it: `syla image build TEMPLATE`"
+OURS = re.compile(r"\bsyla-([a-z0-9][\w.-]*):[0-9a-f]{12}\b")
+"""Images that we build (`image_name`)."""
 
 _NOBODY_THERE = {errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.EHOSTUNREACH}
 
@@ -36,7 +38,9 @@ def translate(exc: BaseException, *, doing: str) -> SylaError:
     if says_no_space(exc):
         return NoSpace(f"could not {doing}: the engine's disk is full", SPACE_HINT)
     if isinstance(exc, docker.errors.ImageNotFound):
-        return ImageMissing(f"could not {doing}: {exc.explanation or 'the image is not there'}", BUILD_HINT)
+        ours = OURS.search(str(exc.explanation))
+        hint = f"Build it: `syla image build {ours[1] if ours else 'TEMPLATE'}`"
+        return ImageMissing(f"could not {doing}: {exc.explanation or 'the image is not there'}", hint)
     if isinstance(exc, docker.errors.APIError):
         if exc.status_code in (401, 403):
             return EngineForbidden(f"could not {doing}: the Docker engine refuses: {exc.explanation}")

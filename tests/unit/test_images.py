@@ -156,7 +156,12 @@ def api_error(status: int, text: str, kind: type[docker.errors.APIError] = docke
         (requests.ReadTimeout("slow"), EngineStopped, "does not answer"),
         (requests.ConnectionError("x", PermissionError(errno.EACCES, "no")), EngineForbidden, "usermod -aG"),
         (api_error(403, "policy"), EngineForbidden, "policy"),
-        (api_error(404, "No such image: x", docker.errors.ImageNotFound), ImageMissing, "syla image build"),
+        (api_error(404, "No such image: x", docker.errors.ImageNotFound), ImageMissing, "syla image build TEMPLATE"),
+        (
+            api_error(404, "No such image: syla-r-4:0123456789ab", docker.errors.ImageNotFound),
+            ImageMissing,
+            "syla image build r-4`",
+        ),
         (api_error(500, "write /x: no space left on device"), NoSpace, "docker system df"),
         (OSError(errno.ENOSPC, "full"), NoSpace, "docker system df"),
         (api_error(409, "conflict"), EngineError, "conflict"),
