@@ -82,9 +82,9 @@ export function runsOnServer(other: RunCell, runner: IRunner): RunCell {
       }
     } catch (reason) {
       success = false;
+      trusting.dispose();
       runner.refused(reason);
     }
-    trusting.dispose();
     options.onCellExecuted({ cell, success });
     return true;
   };
@@ -94,6 +94,7 @@ export function runsOnServer(other: RunCell, runner: IRunner): RunCell {
  * As in a page that runs a cell itself, its person sees what comes of it with scripts and all; others do not by that.
  *
  * The server clears the outputs of before, and then they are: those that are there would be made anew by it, for all.
+ * The answer to the run may be here before.
  */
 class Trusting {
   constructor(private _model: ICodeCellModel) {
@@ -126,7 +127,7 @@ function putNext(
   const id = cell.model.sharedModel.getId();
   const place = sharedModel.cells.findIndex(one => one.getId() === id);
   const metadata = { trusted: false }; // it is the kernel's, not the person's
-  sharedModel.insertCell(place + 1, {
+  sharedModel.insertCell(place < 0 ? sharedModel.cells.length : place + 1, {
     cell_type: 'code',
     source: text,
     metadata

@@ -24,6 +24,7 @@ PATH = "workspaces/class/together.ipynb"
 LONG = "workspaces/class/long.txt"
 NOTES = "workspaces/class/notes.txt"
 SESSIONS = "**/api/sessions?*"
+EXECUTE = "**/api/kernels/*/execute?*"
 EMPTY = {"cell_type": "code", "execution_count": None, "id": "c1", "metadata": {}, "outputs": [], "source": ""}
 
 
@@ -250,6 +251,22 @@ def test_a_cell_that_is_run_before_its_kernel_is_there(together: Together) -> No
     expect(output(together.editor)).to_have_text("not lost")
     page.unroute(SESSIONS)
     together.editor.command("docmanager:open", path=PATH)
+
+
+def test_a_run_that_is_refused_is_told(together: Together) -> None:
+    """Why, and once for all cells that it was the same for; what the cell showed stays."""
+    editor = together.editor
+    shown = output(editor).all_text_contents()
+    error = {"code": "conflict", "message": "the kernel is dead: killed", "hint": "Restart it", "retryable": True}
+    editor.page.route(EXECUTE, lambda route: route.fulfill(status=409, json={"error": {**error, "field": None}}))
+    code(editor).click()
+    for _ in range(2):
+        editor.page.keyboard.press("Control+Enter")
+    notice = editor.notice("The cell was not run. The kernel is dead: killed. Restart it.")
+    expect(notice).to_have_count(1)
+    notice.get_by_role("button", name="Hide notification").click()
+    editor.page.unroute(EXECUTE)
+    assert output(editor).all_text_contents() == shown
 
 
 def test_what_a_cell_loads_is_in_it(together: Together) -> None:

@@ -8,10 +8,12 @@ import { INotebookCellExecutor } from '@jupyterlab/notebook';
 import { ITranslator } from '@jupyterlab/translation';
 
 import { WorkspacesModel } from '../model';
-import { report } from '../notices';
+import { explain, report } from '../notices';
 import { runsOnServer } from '../runs';
 import { textsOf } from '../texts';
 import { IWorkspaces } from '../tokens';
+
+const SAME_MS = 5_000;
 
 export const runs: JupyterFrontEndPlugin<void> = {
   id: 'syla-jupyter:runs',
@@ -30,10 +32,18 @@ export const runs: JupyterFrontEndPlugin<void> = {
     }
     const trans = textsOf(translator);
     const { contents } = app.serviceManager;
+    /** Of all cells of a notebook, say: once is enough. */
+    let told = '';
     executor.runCell = runsOnServer(executor.runCell.bind(executor), {
       ask: (kernel, asked) => model.api.runCell(kernel, asked),
-      refused: reason =>
-        void report(trans.__('The cell was not run'), reason, trans),
+      refused: reason => {
+        const { message } = explain(reason, trans);
+        if (message !== told) {
+          told = message;
+          setTimeout(() => (told = ''), SAME_MS);
+          void report(trans.__('The cell was not run'), reason, trans);
+        }
+      },
       writes: path => {
         const workspace = model.at(contents.localPath(path));
         return !workspace || model.may(workspace, 'write');
