@@ -91,7 +91,8 @@ export function runsOnServer(other: RunCell, runner: IRunner): RunCell {
 }
 
 /**
- * As in a page that runs a cell itself, its person sees what comes of it with scripts and all; others do not by that.
+ * As in a page that runs a cell itself, its person sees what comes of it with scripts and all. Pages of others that are
+ * open do not by that; who opens the notebook later finds the cell trusted, as JupyterLab has it in the cell's metadata.
  *
  * The server clears the outputs of before, and then they are: those that are there would be made anew by it, for all.
  * The answer to the run may be here before.

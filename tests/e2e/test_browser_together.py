@@ -78,6 +78,15 @@ def code(tab: Tab) -> Locator:
     return tab.page.locator(".jp-NotebookPanel:visible .jp-CodeCell .cm-content").first
 
 
+def run(tab: Tab, *source: str) -> None:
+    """Put that into the first cell, by keys, and run it."""
+    code(tab).click()
+    tab.page.keyboard.press("Control+a")
+    for part in source:
+        tab.page.keyboard.type(part)
+    tab.page.keyboard.press("Control+Enter")
+
+
 def output(tab: Tab) -> Locator:
     return tab.page.locator(".jp-NotebookPanel:visible .jp-CodeCell").first.locator(".jp-OutputArea-output")
 
@@ -221,10 +230,7 @@ def test_the_server_runs_the_cell(together: Together) -> None:
 def test_a_cell_asks_who_ran_it(together: Together) -> None:
     """A question comes up on the page of who ran the cell, and the answer goes into the document."""
     editor = together.editor
-    code(editor).click()
-    editor.page.keyboard.press("Control+a")
-    editor.page.keyboard.type("print('hello', input('who? '))")
-    editor.page.keyboard.press("Control+Enter")
+    run(editor, "print('hello', input('who? '))")
     box = editor.page.get_by_role("dialog").get_by_role("textbox")
     box.fill("eve")
     box.press("Enter")
@@ -261,10 +267,12 @@ def test_a_run_that_is_refused_is_told(together: Together) -> None:
     editor.page.route(EXECUTE, lambda route: route.fulfill(status=409, json={"error": {**error, "field": None}}))
     code(editor).click()
     for _ in range(2):
-        editor.page.keyboard.press("Control+Enter")
+        with editor.page.expect_response(EXECUTE):
+            editor.page.keyboard.press("Control+Enter")
     notice = editor.notice("The cell was not run. The kernel is dead: killed. Restart it.")
     expect(notice).to_have_count(1)
     notice.get_by_role("button", name="Hide notification").click()
+    expect(notice).to_have_count(0)
     editor.page.unroute(EXECUTE)
     assert output(editor).all_text_contents() == shown
 
@@ -273,22 +281,19 @@ def test_what_a_cell_loads_is_in_it(together: Together) -> None:
     """`%load` puts a file's text in its place, for everybody."""
     editor = together.editor
     (together.lab.root / "workspaces/class/part.py").write_text("print('of a file')\n")
-    code(editor).click()
-    editor.page.keyboard.press("Control+a")
-    editor.page.keyboard.type("%load part.py")
-    editor.page.keyboard.press("Control+Enter")
+    run(editor, "%load part.py")
     for tab in (together.owner, editor, together.viewer):
         expect(code(tab)).to_contain_text("print('of a file')")
 
 
 def test_scripts_run_for_whom_ran_the_cell(together: Together) -> None:
-    """As in a page that runs cells itself: what others ran is shown without them."""
+    """As in a page that runs cells itself: pages of others that are open show it without them."""
     editor, viewer = together.editor, together.viewer
-    code(editor).click()
-    editor.page.keyboard.press("Control+a")
-    editor.page.keyboard.type("from IPython.display import Javascript, display\n")
-    editor.page.keyboard.type("display(Javascript('element.textContent = 6 * 7 + \" from a script\"')); print('shown')")
-    editor.page.keyboard.press("Control+Enter")
+    run(
+        editor,
+        "from IPython.display import Javascript, display\n",
+        "display(Javascript('element.textContent = 6 * 7 + \" from a script\"')); print('shown')",
+    )
     expect(output(editor)).to_have_text(["42 from a script", "shown"])
     expect(output(viewer).last).to_have_text("shown")
     expect(output(viewer).filter(has_text="42")).to_have_count(0)
@@ -297,18 +302,15 @@ def test_scripts_run_for_whom_ran_the_cell(together: Together) -> None:
 def test_output_that_is_replaced_is_there_once(together: Together) -> None:
     """In every page, and in the file: JupyterLab takes a text that comes where one goes for more of the same."""
     editor = together.editor
-    code(editor).click()
-    editor.page.keyboard.press("Control+a")
-    editor.page.keyboard.type("import time\nfrom IPython.display import clear_output")
-    editor.page.keyboard.type("\nfor n in range(9): clear_output(wait=True); print('step', n); time.sleep(0.1)")
-    editor.page.keyboard.press("Control+Enter")
+    run(
+        editor,
+        "import time\nfrom IPython.display import clear_output",
+        "\nfor n in range(9): clear_output(wait=True); print('step', n); time.sleep(0.1)",
+    )
     for tab in (together.owner, editor, together.viewer):
         expect(output(tab)).to_have_text(["step 8"])
     wait_until(lambda: together.texts == ["step 8\n"], 20, "it is in the file so")
-    code(editor).click()
-    editor.page.keyboard.press("Control+a")
-    editor.page.keyboard.type("for n in range(9): print('\\r', n, '%', sep='', end=''); time.sleep(0.1)")
-    editor.page.keyboard.press("Control+Enter")
+    run(editor, "for n in range(9): print('\\r', n, '%', sep='', end=''); time.sleep(0.1)")
     for tab in (together.owner, editor, together.viewer):
         expect(output(tab)).to_have_text(["8%"])
 
@@ -316,20 +318,20 @@ def test_output_that_is_replaced_is_there_once(together: Together) -> None:
 def test_output_that_changes_stays_where_it_is(together: Together) -> None:
     """In every page: JupyterLab puts whatever comes to the end. A notebook that is trusted shows what it showed before."""
     owner, editor, viewer = together.owner, together.editor, together.viewer
-    code(editor).click()
-    editor.page.keyboard.press("Control+a")
-    editor.page.keyboard.type("shown = display('first', display_id=True); print('between'); time.sleep(0.5)")
-    editor.page.keyboard.type("; shown.update('second'); display('last')")
-    editor.page.keyboard.press("Control+Enter")
+    run(
+        editor,
+        "shown = display('first', display_id=True); print('between'); time.sleep(0.5)",
+        "; shown.update('second'); display('last')",
+    )
     wanted = ["'second'", "between", "'last'"]
     for tab in (owner, editor, viewer):
         expect(output(tab)).to_have_text(wanted)
     owner.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:trust') }")
     owner.page.get_by_role("button", name="Trust").click()
     expect(owner.page.get_by_role("dialog")).to_have_count(0)
-    code(editor).click()
-    editor.page.keyboard.press("Control+End")
-    editor.page.keyboard.type("#")
+    code(owner).click()
+    owner.page.keyboard.press("Control+End")
+    owner.page.keyboard.type("#")  # arrives after whatever that page had to say of it
     for tab in (owner, editor, viewer):
         expect(code(tab)).to_contain_text("#")
         expect(output(tab)).to_have_text(wanted)
@@ -339,10 +341,7 @@ def test_output_that_changes_stays_where_it_is(together: Together) -> None:
 def test_it_is_there_after_the_pages_were_closed(together: Together) -> None:
     """Of a cell that went on when its page was closed the output is in the notebook."""
     editor, owner = together.editor, together.owner
-    code(editor).click()
-    editor.page.keyboard.press("Control+a")
-    editor.page.keyboard.type("import os, time\nwhile not os.path.exists('go'): time.sleep(0.02)\nprint('went on')")
-    editor.page.keyboard.press("Control+Enter")
+    run(editor, "import os, time\nwhile not os.path.exists('go'): time.sleep(0.02)\nprint('went on')")
     expect(owner.page.locator(".jp-NotebookPanel:visible .jp-CodeCell .jp-InputPrompt").first).to_contain_text("*")
     editor.page.close()
     (together.lab.root / "workspaces/class/go").touch()
