@@ -27,6 +27,8 @@ MARKER = "a-secret-of-the-server"
 """Value of a variable of the server's environment that no kernel may see."""
 START_SECONDS = 120
 STOP_SECONDS = 60
+LOG_SHOWN = 5_000
+"""Characters at its end, in the report of a failed test."""
 HEADERS = {"Authorization": f"token {TOKEN}"}
 
 
@@ -89,7 +91,7 @@ class Lab:
         return self.process.wait(STOP_SECONDS)
 
     def describe(self) -> str:
-        return self.log.read_text(errors="replace")[-20_000:] + self.installation.describe()
+        return self.log.read_text(errors="replace")[-LOG_SHOWN:] + self.installation.describe()
 
 
 @dataclass
