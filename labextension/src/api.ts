@@ -216,6 +216,24 @@ export class Api {
     return this._send('POST', path, body);
   }
 
+  /** Which of these outputs this person trusts, by digests. */
+  async trusted(digests: string[]): Promise<string[]> {
+    const asked = asJson('POST', { digests });
+    const path = 'trust/known';
+    const answer = await request<{ digests: string[] }>(
+      this.settings,
+      path,
+      asked,
+      true
+    );
+    return answer.digests;
+  }
+
+  /** Say that this person trusts them. */
+  async trust(digests: string[]): Promise<void> {
+    await this._send('POST', 'trust', { digests });
+  }
+
   /** One's own, page by page; `state` leaves out the others. */
   list(state: State | '' = ''): Promise<IWorkspace[]> {
     return this._pages('workspaces', state ? { state } : {});

@@ -50,6 +50,7 @@ export class KeptDocument implements IDisposable {
   ) {
     this._shownWritable();
     this._keepFromStarting(known);
+    this._keepFromSaving();
     this._lockable();
     void Promise.all([known, _context.ready]).then(() => {
       this._wasReadOnly = !this._rights().write;
@@ -143,6 +144,16 @@ export class KeptDocument implements IDisposable {
         signal.emit('unknown');
       }
       return asks;
+    };
+  }
+
+  /** Not by what saves besides, either: "Trust Notebook" does. */
+  private _keepFromSaving(): void {
+    const save = this._context.save.bind(this._context);
+    this._context.save = async () => {
+      if (this._disposed || this._rights().write) {
+        await save();
+      }
     };
   }
 

@@ -16,6 +16,7 @@ import { places } from './plugins/places';
 import { here, presence } from './plugins/presence';
 import { roles } from './plugins/roles';
 import { runs } from './plugins/runs';
+import { trust } from './plugins/trust';
 import { variables } from './plugins/variables';
 import { warnings } from './plugins/warnings';
 import { workspaces } from './plugins/workspaces';
@@ -40,6 +41,7 @@ const plugins: JupyterFrontEndPlugin<any>[] = [
   variables,
   input,
   outputs,
+  trust,
   runs,
   operations,
   warnings

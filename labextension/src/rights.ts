@@ -31,7 +31,7 @@ const RUNS = [
 /** Commands that change what the document in front says. */
 const EDITS = [
   /^notebook:(insert|delete|duplicate|merge|split|move-cell|change-cell|undo|redo|clear)/,
-  /^notebook:(cut|paste|replace|toggle-render|trust|copy-and-cut)/,
+  /^notebook:(cut|paste|replace|toggle-render|copy-and-cut)/,
   /^editmenu:(undo|redo|clear|find-and-replace)/,
   /^fileeditor:(cut|paste|undo|redo|replace)/
 ];

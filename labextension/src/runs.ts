@@ -10,10 +10,12 @@ import { INotebookCellExecutor, INotebookModel } from '@jupyterlab/notebook';
 import { ISignal } from '@lumino/signaling';
 import * as Y from 'yjs';
 
+import { ICell, Trust } from './trust';
+
 export type Options = INotebookCellExecutor.IRunCellOptions;
 type RunCell = INotebookCellExecutor['runCell'];
 type CodeCell = Options['cell'] & { outputHidden: boolean };
-type ICodeCellModel = CodeCell['model'] & {
+type ICodeCellModel = ICell & {
   outputs: { length: number; changed: ISignal<unknown, unknown> };
 };
 
@@ -41,6 +43,8 @@ export interface IRunner {
   /** Rejects when it is refused. */
   ask: (kernel: string, asked: IAsked) => Promise<IRan>;
   refused: (reason: unknown) => void;
+  /** Told of the beginning of a run, and that there was none. Its end is in the document. */
+  trust: Pick<Trust, 'began' | 'ended'>;
   /** Whether what this person types in a notebook gets to the server. */
   writes: (path: string) => boolean;
 }
@@ -64,7 +68,8 @@ export function runsOnServer(other: RunCell, runner: IRunner): RunCell {
     if (!kernel || context.isTerminating || context.pendingInput) {
       return other(options);
     }
-    const trusting = new Trusting(cell.model as ICodeCellModel);
+    const model = cell.model as unknown as ICodeCellModel;
+    const beginning = new Beginning(model, () => runner.trust.began(model));
     (cell as CodeCell).outputHidden = false;
     const document = notebook.sharedModel.getState('document_id');
     const asked = {
@@ -82,7 +87,8 @@ export function runsOnServer(other: RunCell, runner: IRunner): RunCell {
       }
     } catch (reason) {
       success = false;
-      trusting.dispose();
+      beginning.dispose();
+      runner.trust.ended(model);
       runner.refused(reason);
     }
     options.onCellExecuted({ cell, success });
@@ -91,14 +97,14 @@ export function runsOnServer(other: RunCell, runner: IRunner): RunCell {
 }
 
 /**
- * As in a page that runs a cell itself, its person sees what comes of it with scripts and all. Pages of others that are
- * open do not by that; who opens the notebook later finds the cell trusted, as JupyterLab has it in the cell's metadata.
- *
- * The server clears the outputs of before, and then they are: those that are there would be made anew by it, for all.
- * The answer to the run may be here before.
+ * What comes of a run is its person's, with scripts and all, from when the server has cleared the outputs of before. The
+ * answer to the run may be here before.
  */
-class Trusting {
-  constructor(private _model: ICodeCellModel) {
+class Beginning {
+  constructor(
+    private _model: ICodeCellModel,
+    private _began: () => void
+  ) {
     this._model.outputs.changed.connect(this._look, this);
     this._look();
   }
@@ -109,7 +115,7 @@ class Trusting {
 
   private _look(): void {
     if (!this._model.outputs.length) {
-      this._model.trusted = true;
+      this._began();
       this.dispose();
     }
   }
@@ -127,11 +133,9 @@ function putNext(
   const { sharedModel } = notebook;
   const id = cell.model.sharedModel.getId();
   const place = sharedModel.cells.findIndex(one => one.getId() === id);
-  const metadata = { trusted: false }; // it is the kernel's, not the person's
   sharedModel.insertCell(place < 0 ? sharedModel.cells.length : place + 1, {
     cell_type: 'code',
-    source: text,
-    metadata
+    source: text
   });
 }
 

@@ -4,6 +4,7 @@ import { Token } from '@lumino/coreutils';
 import { AskingModel } from './asking';
 import { WorkspacesModel } from './model';
 import { PresenceModel } from './presence';
+import { Trust } from './trust';
 
 export const PLUGIN_ID = 'syla-jupyter:workspaces';
 export const PANEL_ID = 'syla-workspaces-panel';
@@ -23,4 +24,9 @@ export const IPresence = new Token<PresenceModel>(
 export const IAsking = new Token<AskingModel>(
   'syla-jupyter:IAsking',
   'Who asks for a role in the Syla workspaces of this server.'
+);
+
+export const ITrust = new Token<Trust>(
+  'syla-jupyter:ITrust',
+  'Whose outputs may run scripts on this page.'
 );

@@ -65,6 +65,10 @@ function parts(context: Context | null = new Context()): {
         return ran;
       },
       refused: reason => said.push(String(reason)),
+      trust: {
+        began: one => (one.trusted = true),
+        ended: () => said.push('no run')
+      },
       writes: path => path !== 'of others'
     }
   );
@@ -211,7 +215,11 @@ test('a refusal is told', async () => {
   context.get('k1');
   refuse(new Error('the kernel is dead'));
   expect(await run()).toBe(true);
-  expect(said.slice(2)).toEqual(['Error: the kernel is dead', 'did not']);
+  expect(said.slice(2)).toEqual([
+    'no run',
+    'Error: the kernel is dead',
+    'did not'
+  ]);
 });
 
 test('what is no code cell, or must not run now, is as without us', async () => {

@@ -137,6 +137,10 @@ class CellOutputs:
             return False
         return True
 
+    def displays(self) -> list[Mapping[str, Any]]:
+        """All but texts and errors, as they are now: one that changes is another one then."""
+        return [one.value for one in self.outputs if one.value["output_type"] in ("display_data", "execute_result")]
+
     def clear(self) -> None:
         self.outputs = []
         self._clear_next, self.was_cleared = False, True

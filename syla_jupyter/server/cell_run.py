@@ -47,6 +47,8 @@ class Run:
         self.question_from: Mapping[str, Any] = {}
         self.next_input: Mapping[str, Any] | None = None
         """What `%load` has for its cell, or for the next: the page that asked writes it, if its person may."""
+        self.vouched: Sequence[Mapping[str, Any]] = ()
+        """What it displayed when that was last noted as its person's."""
         self.aside: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self.over = asyncio.Event()
         """The kernel has nothing more to say, or is gone."""

@@ -168,15 +168,12 @@ class SylaExtension(ExtensionApp):
         specs = server.kernel_spec_manager
         if not self._local_allowed() and not isinstance(specs, WorkspaceKernelSpecManager):
             raise RuntimeError(f"kernel_spec_manager_class is {type(specs).__name__}, which offers kernels on the host")
+        connection = server.kernel_websocket_connection_class
         for trait, used, ours in (
             ("kernel_manager_class", type(server.kernel_manager), WorkspaceKernelManager),
             ("session_manager_class", type(server.session_manager), WorkspaceSessionManager),
             ("authorizer_class", type(server.authorizer), WorkspaceAuthorizer),
-            (
-                "kernel_websocket_connection_class",
-                server.kernel_websocket_connection_class,
-                WorkspaceWebsocketConnection,
-            ),
+            ("kernel_websocket_connection_class", connection, WorkspaceWebsocketConnection),
         ):
             if not issubclass(used, ours):
                 raise RuntimeError(f"{trait} is {used.__name__}, not ours")
@@ -198,6 +195,7 @@ class SylaExtension(ExtensionApp):
             clock=application.clock,
             may_execute=partial(may_execute, application.access().guard),
             changed=self._rest.ran,
+            vouched=self._rest.vouched,
             aside=self._rest.aside,
         )
         cells = Cells(around, kernels=server.kernel_manager, sessions=sessions.list_sessions, workspace_at=naming.at)
@@ -369,6 +367,7 @@ class SylaExtension(ExtensionApp):
         self._server.kernel_manager.tell_execute = telling.executed
         self._server.kernel_manager.tell_run = self._rest.written.runs
         self._server.contents_manager.tell_change = self._rest.file_changed
+        self._server.contents_manager.vouch = self._rest.trust.add
         self._housekeeping.start()
 
     def _forget_histories(self, application: app.Application) -> list[str]:

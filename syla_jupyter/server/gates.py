@@ -99,7 +99,7 @@ JUPYTER: Sequence[Gate] = (
          {"GET": _asks(READ, S.PATH), "POST": _asks(WRITE, S.PATH)}),
     Gate("ModifyCheckpointsHandler", rf"/api/contents{_PATH}/checkpoints/(?P<checkpoint_id>[\w-]+)",
          {"POST": _asks(WRITE, S.PATH), "DELETE": _asks(WRITE, S.PATH)}),
-    Gate("TrustNotebooksHandler", rf"/api/contents{_PATH}/trust", {"POST": _asks(WRITE, S.PATH)}),
+    Gate("TrustNotebooksHandler", rf"/api/contents{_PATH}/trust", {"POST": _asks(READ, S.PATH)}),
     Gate("ContentsHandler", rf"/api/contents{_PATH}",
          {"GET": _asks(READ, S.LISTED_PATH), "PUT": _asks(WRITE, S.PATH), "DELETE": _asks(WRITE, S.PATH),
           "PATCH": _asks(WRITE, S.PATH, S.BODY_PATH),

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .queue_handlers import Desk
     from .rooms import Presences
     from .telling import Telling
+    from .trust import TrustLedger
     from .written import Written
 
 log = logging.getLogger("syla.server")
@@ -61,6 +62,7 @@ class Services:
     telling: Telling
     written: Written
     operations: Operations
+    trust: TrustLedger
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import contextlib
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,8 @@ class Around:
     """Blocks. Whether who asked may execute in that workspace, now."""
     changed: Callable[[str, Run, str], None]
     """Told of what happens to a run in a workspace: `queued`, `started`, `input`, `completed`."""
+    vouched: Callable[[str, str, Sequence[Mapping[str, Any]]], None]
+    """Blocks. Told who has run what, by its id, and all that it displays (`trust`)."""
     aside: Callable[[str, str], str]
     """Words that say where all output of an execution of a workspace is."""
 
@@ -231,6 +233,7 @@ class KernelRuns:
         if not run.status:
             run.note({"type": "ended", "content": {"status": _guess(run)}})
         await self._show(run, ended=True)
+        self._later(self._vouch(run))
         run.finished.set()
         self._around.changed(self._workspace, run, "completed")
         self._later(self._settle(run))
@@ -275,6 +278,8 @@ class KernelRuns:
             dirty, self._dirty = self._dirty, {}
             for run in dirty.values():
                 await self._show(run, ended=run.finished.is_set())
+                if run.finished.is_set():
+                    await self._vouch(run)
             await asyncio.sleep(FLUSH_SECONDS)
 
     async def _show(self, run: Run, *, ended: bool) -> None:
@@ -287,6 +292,12 @@ class KernelRuns:
                 cell.show(document, run.outputs, run.count, self._execution(run), ended=ended)
             except Exception:
                 log.exception("cell %s of %s cannot be written", run.asked.cell, run.asked.room)
+
+    async def _vouch(self, run: Run) -> None:
+        """Whoever ran it sees it whole, in a page that he opens later too."""
+        before, run.vouched = run.vouched, run.outputs.displays()
+        if len(before) != len(run.vouched) or any(a is not b for a, b in zip(before, run.vouched, strict=True)):
+            await asyncio.to_thread(self._around.vouched, run.asked.user, run.asked.id, run.vouched)
 
     def _is_over(self, run: Run) -> bool:
         """The same cell was asked for again: what a thread of this run says now is not about what the cell shows."""

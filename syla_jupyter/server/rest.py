@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,10 @@ from .queue_handlers import Desk
 from .rooms import Presences
 from .route import PREFIX
 from .routes import ROUTES
+from .shared_cell import clean
 from .shown import api_path
 from .telling import Telling
+from .trust import TrustLedger, digest_of
 from .where import Whereabouts
 from .written import Written
 
@@ -59,6 +62,7 @@ class Rest:
         self._executions = ExecutionCache()
         self._at_work = AtWork()
         self.desk, self.presences = Desk(), Presences()
+        self.trust = TrustLedger(application.settings.data_dir / "trust.db", application.clock)
         chronicle = application.chronicle()
         self.telling = Telling(chronicle, application.clock, self._tell, self._owner_of)
         self.written = Written(application.clock, self._tell_written)
@@ -76,6 +80,7 @@ class Rest:
             self.telling,
             self.written,
             Operations(application.clock, self._tell_operation),
+            self.trust,
         )
         self.presences.listeners.append(Whereabouts(self._tell_where).moved)
         application.registry().listeners.append(self._changed)
@@ -93,6 +98,14 @@ class Rest:
     def activity(self) -> Mapping[str, Signals]:
         """By workspace id, what requests run; a source of the janitor."""
         return self._at_work.signals()
+
+    def vouched(self, user: str, run: str, displays: Sequence[Mapping[str, Any]]) -> None:
+        """Somebody has run what displays this; blocks."""
+        try:
+            if digest := digest_of(clean(displays)):
+                self.trust.replace(user, run, digest)
+        except (sqlite3.Error, OSError) as exc:  # a full disk: he says "Trust Notebook" later
+            log.warning("that outputs are trusted by who ran them is not kept: %s", exc)
 
     def ran(self, workspace: str, run: Run, what: str) -> None:
         """Something happened to a cell that the server runs; told in this order, and nobody waits for it."""

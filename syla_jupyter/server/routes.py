@@ -20,9 +20,12 @@ from . import (
     running,
     snapshot_handlers,
     snapshot_wire,
+    trust_handlers,
+    trust_wire,
     usage_wire,
     wire,
 )
+from .gates import Level
 from .handlers import Call, Reply
 from .openapi import document
 from .people_routes import PEOPLE_ROUTES
@@ -129,6 +132,10 @@ ROUTES: tuple[Route, ...] = (
           action="write", needs=Permission.READ, status=204, refusals=(404, 409, *STORE)),
     Route("GET", "operations", operation_handlers.list_operations, "What takes long and is under way, oldest first",
           query=operation_wire.OperationsQuery, answer=operation_wire.OperationList, refusals=STORE),
+    Route("POST", "trust", trust_handlers.add, "Say that you trust outputs: scripts of them run in your pages",
+          action="write", needs=Level.USER, body=trust_wire.Outputs, status=204, refusals=STORE),
+    Route("POST", "trust/known", trust_handlers.known, "Which outputs you trust: you ran them, or said so",
+          needs=Level.USER, body=trust_wire.Outputs, answer=trust_wire.KnownOutputs, refusals=STORE),
     Route("GET", "templates", handlers.list_templates, "What workspaces can be made of", answer=wire.TemplateList),
     Route("GET", "usage", handlers.get_usage, "What running workspaces hold, and how much there is",
           answer=usage_wire.Usage, refusals=STORE),

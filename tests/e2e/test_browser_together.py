@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Locator, Route, expect
 
-from ..browser import Tab, open_tab, running_browser
+from ..browser import Tab
 from ..conftest import StartLab
 from ..installation import wait_until
 from ..lab import Lab
 from .rest_client import Client, warm_client
 from .shared_page import config_of
+from .windows import open_windows, trust_notebook
 
 PATH = "workspaces/class/together.ipynb"
 LONG = "workspaces/class/long.txt"
@@ -57,15 +58,8 @@ def together(start_lab: StartLab, tmp_path_factory: pytest.TempPathFactory) -> I
     spec = {"display_name": "Python 3 (Syla)", "language": "python", "name": "syla-python"}
     notebook = {"cells": [EMPTY], "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
     (lab.root / PATH).write_text(json.dumps(notebook))
-    tokens = {}
-    for name, role in (("eve", "editor"), ("vic", "viewer")):
-        client.ok("POST", "users", {"name": name})
-        tokens[name] = client.ok("POST", f"users/{name}/tokens", {})["secret"]
-        client.ok("PUT", f"workspaces/class/members/{name}", {"role": role})
     with ExitStack() as stack:
-        browser = stack.enter_context(running_browser())
-        tabs = [stack.enter_context(open_tab(browser, lab))]
-        tabs += [stack.enter_context(open_tab(browser, lab, token=token)) for token in tokens.values()]
+        tabs = open_windows(stack, lab, client, "class", {"eve": "editor", "vic": "viewer"})
         for tab in tabs:
             tab.command("docmanager:open", path=PATH)
             expect(code(tab)).to_be_visible()
@@ -321,13 +315,12 @@ def test_output_that_changes_stays_where_it_is(together: Together) -> None:
     run(
         editor,
         "shown = display('first', display_id=True); print('between'); time.sleep(0.5)",
-        "; shown.update('second'); display('last')",
+        "; shown.update('second'); display({'text/html': 'last'}, raw=True)",
     )
-    wanted = ["'second'", "between", "'last'"]
+    wanted = ["'second'", "between", "last"]
     for tab in (owner, editor, viewer):
         expect(output(tab)).to_have_text(wanted)
-    owner.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:trust') }")
-    owner.page.get_by_role("button", name="Trust").click()
+    trust_notebook(owner)
     expect(owner.page.get_by_role("dialog")).to_have_count(0)
     code(owner).click()
     owner.page.keyboard.press("Control+End")

@@ -23,6 +23,7 @@ LEVELS = {
     ("PUT", "teams/{team}/members/{user}"): Level.HOST, ("DELETE", "teams/{team}/members/{user}"): Level.USER,
     ("GET", "audit"): Level.HOST, ("GET", "participants"): Level.USER, ("GET", "operations"): Level.USER,
     ("GET", "access-requests"): Level.USER, ("POST", "workspaces/{workspace}/access-requests"): Level.USER,
+    ("POST", "trust"): Level.USER, ("POST", "trust/known"): Level.USER,
 }  # fmt: skip
 STRONGER = {
     # Of a workspace, where the permission is not the one named like the action.

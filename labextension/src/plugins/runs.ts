@@ -11,7 +11,8 @@ import { WorkspacesModel } from '../model';
 import { explain, report } from '../notices';
 import { runsOnServer } from '../runs';
 import { textsOf } from '../texts';
-import { IWorkspaces } from '../tokens';
+import { ITrust, IWorkspaces } from '../tokens';
+import { Trust } from '../trust';
 
 const SAME_MS = 5_000;
 
@@ -19,12 +20,13 @@ export const runs: JupyterFrontEndPlugin<void> = {
   id: 'syla-jupyter:runs',
   description: 'Has the server run cells as they are on the page.',
   autoStart: true,
-  requires: [IWorkspaces, INotebookCellExecutor],
+  requires: [IWorkspaces, INotebookCellExecutor, ITrust],
   optional: [ITranslator],
   activate: (
     app: JupyterFrontEnd,
     model: WorkspacesModel,
     executor: INotebookCellExecutor,
+    trust: Trust,
     translator: ITranslator | null
   ): void => {
     if (PageConfig.getOption('serverSideExecution') !== 'true') {
@@ -35,6 +37,7 @@ export const runs: JupyterFrontEndPlugin<void> = {
     /** Of all cells of a notebook, say: once is enough. */
     let told = '';
     executor.runCell = runsOnServer(executor.runCell.bind(executor), {
+      trust,
       ask: (kernel, asked) => model.api.runCell(kernel, asked),
       refused: reason => {
         const { message } = explain(reason, trans);
