@@ -169,6 +169,7 @@ def open_tab(
     tab.page.goto(f"http://127.0.0.1:{lab.port}/{path}?reset&token={token}")
     expect(tab.page.locator("#jupyterlab-splash")).to_have_count(0, timeout=START_MS)
     expect(tab.page.locator('[data-id="syla-workspaces-panel"]')).to_be_visible(timeout=START_MS)
+    tab.page.evaluate("() => window.jupyterapp.restored")  # which may still open one of its own panels
     yield tab
     context.close()
     errors = [error for error in tab.errors if not is_of_jupyterlab(error)]
