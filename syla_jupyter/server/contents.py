@@ -24,6 +24,7 @@ from jupyter_server.services.contents.manager import AsyncContentsManager, copy_
 from tornado.web import HTTPError
 from traitlets import Bool, default, validate
 
+from ..model.errors import StoreFailed
 from . import paths
 from .checkpoints import WorkspaceCheckpoints
 from .contents_io import BeneathFileManager
@@ -31,7 +32,7 @@ from .downloads import WorkspaceFileHandler
 from .file_errors import answered
 from .files import Entry, created, modified
 from .tree import Allowance
-from .trust import digest_of, without_trust
+from .trust import digests_in, without_trust
 
 COPY_MAX_ENTRIES = 200_000
 CHANGES = ("save", "rename", "copy", "delete")
@@ -262,9 +263,12 @@ class WorkspaceContentsManager(BeneathFileManager):
         if model["type"] != "notebook":
             raise HTTPError(400, f"{path} is not a notebook")
         user = getattr(CallContext.get(CallContext.JUPYTER_HANDLER), "current_user", None)
-        digests = {digest_of(cell.get("outputs", ())) for cell in model["content"]["cells"]} - {""}
-        if user is not None and digests:
-            await run_sync(self.vouch, user.username, sorted(digests))
+        if user is not None:
+            digests = await run_sync(digests_in, model["content"])
+            try:
+                await run_sync(self.vouch, user.username, digests)
+            except StoreFailed as exc:
+                raise HTTPError(503, str(exc)) from exc
 
     def mark_trusted_cells(self, nb: Any, path: str = "") -> None:
         """None is: what a file says of itself anybody can have written."""

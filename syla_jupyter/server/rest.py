@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..access.decide import role_of
-from ..model.errors import SylaError, UnknownWorkspace
+from ..model.errors import StoreFailed, SylaError, UnknownWorkspace
 from ..model.happening import Happening, Kind
 from ..workspaces.activity import Signals
 from ..workspaces.executions import ExecutionCache
@@ -104,8 +103,8 @@ class Rest:
         try:
             if digest := digest_of(clean(displays)):
                 self.trust.replace(user, run, digest)
-        except (sqlite3.Error, OSError) as exc:  # a full disk: he says "Trust Notebook" later
-            log.warning("that outputs are trusted by who ran them is not kept: %s", exc)
+        except StoreFailed as exc:  # he can say "Trust Notebook" later
+            log.warning("%s", exc)
 
     def ran(self, workspace: str, run: Run, what: str) -> None:
         """Something happened to a cell that the server runs; told in this order, and nobody waits for it."""

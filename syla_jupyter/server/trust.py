@@ -12,18 +12,20 @@ errors run nothing anywhere. The page part has the same function (`labextension/
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import re
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import rfc8785
 
 from ..model.clock import Clock
+from ..model.errors import StoreFailed
 
 SHOWN = ("display_data", "execute_result")
 HARMLESS = {"text/plain", "image/png", "image/jpeg"}
@@ -36,21 +38,29 @@ log = logging.getLogger("syla.server")
 
 def digest_of(outputs: Sequence[Mapping[str, Any]]) -> str:
     """Of a cell's outputs; empty where none of them needs trust, and where they have no canonical form (numbers beyond
-    2**53, text that is no UTF-8, JSON too deep), which nobody can say yes to for later."""
-    shown = [one for one in outputs if one.get("output_type") in SHOWN]
-    if all(set(one.get("data") or {}) <= HARMLESS for one in shown):
-        return ""
+    2**53, text that is no UTF-8, JSON too deep or of another form), which nobody can say yes to for later."""
     try:
+        shown = [one for one in outputs if one.get("output_type") in SHOWN]
+        if all(set(one.get("data") or {}) <= HARMLESS for one in shown):
+            return ""
         text = rfc8785.dumps([[one.get("data") or {}, one.get("metadata") or {}] for one in shown])
-    except (rfc8785.CanonicalizationError, RecursionError, UnicodeError):
+    except (rfc8785.CanonicalizationError, RecursionError, UnicodeError, AttributeError, TypeError):
         return ""
     return hashlib.sha256(text).hexdigest()
 
 
+def digests_in(notebook: Any) -> list[str]:
+    """Of all cells of what was read as a notebook."""
+    cells = [cell for cell in notebook["cells"] if isinstance(cell, dict)]
+    return sorted({digest_of(cell.get("outputs", ())) for cell in cells} - {""})
+
+
 def without_trust(notebook: Any) -> None:
-    """In place, a notebook in form 4: no cell says of itself that it is trusted."""
+    """In place: no cell of what was read as a notebook says of itself that it is trusted."""
     for cell in notebook.get("cells", ()):
-        cell.get("metadata", {}).pop("trusted", None)
+        metadata = cell.get("metadata") if isinstance(cell, dict) else None
+        if isinstance(metadata, dict):
+            metadata.pop("trusted", None)
 
 
 class TrustLedger:
@@ -70,9 +80,9 @@ class TrustLedger:
             self._db = _opened(file)
 
     def known(self, person: str, digests: Sequence[str]) -> list[str]:
-        """Those of them that he said yes to."""
+        """Those of them that he said yes to. `StoreFailed`, as of all of these."""
         query = "SELECT 1 FROM trusted WHERE person = ? AND digest = ?"
-        with self._lock:
+        with self._lock, _told():
             return [one for one in digests if self._db.execute(query, (person, one)).fetchone()]
 
     def add(self, person: str, digests: Sequence[str]) -> None:
@@ -84,7 +94,7 @@ class TrustLedger:
 
     def _put(self, person: str, rows: Sequence[tuple[str, str]]) -> None:
         now = self._clock.now()
-        with self._lock:
+        with self._lock, _told():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 for slot, digest in rows:
@@ -92,7 +102,8 @@ class TrustLedger:
                 self._cull(person)
                 self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.Error):  # a full disk has done so
+                    self._db.execute("ROLLBACK")
                 raise
 
     def _cull(self, person: str) -> None:
@@ -105,6 +116,14 @@ class TrustLedger:
     def close(self) -> None:
         with self._lock:
             self._db.close()
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as exc:
+        raise StoreFailed(f"what is trusted is not kept: {exc}", "Look for a full disk; say it again then") from exc
 
 
 def _opened(file: Path) -> sqlite3.Connection:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from syla_jupyter.model.errors import StoreFailed
 from syla_jupyter.server import trust
-from syla_jupyter.server.trust import TrustLedger, digest_of, without_trust
+from syla_jupyter.server.trust import TrustLedger, digest_of, digests_in, without_trust
 
 from .clocks import HandClock
 
@@ -57,9 +58,24 @@ def test_what_has_no_canonical_form_has_no_digest(value: Any) -> None:
 
 
 def test_no_cell_says_of_itself_that_it_is_trusted() -> None:
-    notebook = {"cells": [{"metadata": {"trusted": True, "a": 1}}, {"metadata": {}}, {}]}
+    rest: list[Any] = [{"metadata": {}}, {}, {"metadata": 1}, [], None]
+    notebook = {"cells": [{"metadata": {"trusted": True, "a": 1}}, *rest]}
     without_trust(notebook)
-    assert notebook == {"cells": [{"metadata": {"a": 1}}, {"metadata": {}}, {}]}
+    assert notebook == {"cells": [{"metadata": {"a": 1}}, *rest]}
+
+
+def test_what_is_no_notebook_has_no_digests() -> None:
+    shown = {"output_type": "display_data", "data": {"text/html": "a"}, "metadata": {}}
+    odd: list[Any] = [[1], {"outputs": 1}, {"outputs": [1]}, {"outputs": [{"output_type": "display_data", "data": 1}]}]
+    assert digests_in({"cells": [*odd, {"outputs": [shown]}, {"outputs": [shown]}]}) == [digest_of([shown])]
+
+
+def test_a_store_that_fails_is_told(tmp_path: Path, clock: HandClock) -> None:
+    made = TrustLedger(tmp_path / "trust.db", clock)
+    made.close()
+    for ask in (lambda: made.add("ann", [A]), lambda: made.known("ann", [A])):
+        with pytest.raises(StoreFailed, match="what is trusted is not kept"):
+            ask()
 
 
 def test_each_person_has_his_own(ledger: TrustLedger, tmp_path: Path, clock: HandClock) -> None:
