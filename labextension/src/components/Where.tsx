@@ -16,7 +16,7 @@ export class Where extends ReactWidget {
   protected render(): JSX.Element {
     return (
       <UseSignal signal={this._model.changed}>
-        {() => <p title={this._words()}>{this._words()}</p>}
+        {() => <div title={this._words()}>{this._words()}</div>}
       </UseSignal>
     );
   }
