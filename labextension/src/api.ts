@@ -216,22 +216,14 @@ export class Api {
     return this._send('POST', path, body);
   }
 
-  /** Which of these outputs this person trusts, by digests. */
-  async trusted(digests: string[]): Promise<string[]> {
-    const asked = asJson('POST', { digests });
-    const path = 'trust/known';
-    const answer = await request<{ digests: string[] }>(
-      this.settings,
-      path,
-      asked,
-      true
-    );
-    return answer.digests;
+  /** Those that this person trusts, by digests. */
+  trusted(digests: string[]): Promise<{ digests: string[] }> {
+    return this._send('POST', 'trust/known', { digests }, true);
   }
 
   /** Say that this person trusts them. */
-  async trust(digests: string[]): Promise<void> {
-    await this._send('POST', 'trust', { digests });
+  trust(digests: string[]): Promise<void> {
+    return this._send('POST', 'trust', { digests });
   }
 
   /** One's own, page by page; `state` leaves out the others. */
@@ -392,8 +384,13 @@ export class Api {
     return request<T>(this.settings, path, {}, true);
   }
 
-  private _send<T>(method: string, path: string, body: object): Promise<T> {
-    return request<T>(this.settings, path, asJson(method, body));
+  private _send<T>(
+    method: string,
+    path: string,
+    body: object,
+    background = false
+  ): Promise<T> {
+    return request<T>(this.settings, path, asJson(method, body), background);
   }
 }
 

@@ -12,28 +12,33 @@ export interface IOutput {
   metadata?: unknown;
 }
 
-const SHOWN: unknown[] = ['display_data', 'execute_result'];
+/** JupyterLab draws `data` of whatever is none of these, of an update of a display, say, that somebody has put here. */
+const TEXTS: unknown[] = ['stream', 'error'];
 /** What nothing can hide a script in; as nbformat has it. */
 const HARMLESS = ['text/plain', 'image/png', 'image/jpeg'];
 
-/** Empty where none of them needs trust. */
-export function digestOf(outputs: IOutput[]): string {
-  const shown = outputs.filter(one => SHOWN.includes(one.output_type));
-  if (shown.every(isHarmless)) {
-    return '';
+/** Empty where none of them needs trust; null where nobody can say yes to them for later: JSON too deep, say. */
+export function digestOf(outputs: IOutput[]): string | null {
+  try {
+    const shown = outputs.filter(one => !TEXTS.includes(one.output_type));
+    if (shown.every(isHarmless)) {
+      return '';
+    }
+    const text = canonical(
+      shown.map(one => [one.data ?? {}, one.metadata ?? {}])
+    );
+    const bytes = digest(new TextEncoder().encode(text));
+    return Array.from(bytes, (one: number) =>
+      one.toString(16).padStart(2, '0')
+    ).join('');
+  } catch {
+    return null;
   }
-  const text = canonical(
-    shown.map(one => [one.data ?? {}, one.metadata ?? {}])
-  );
-  const bytes = digest(new TextEncoder().encode(text));
-  return Array.from(bytes, (one: number) =>
-    one.toString(16).padStart(2, '0')
-  ).join('');
 }
 
 export function needsTrust(outputs: IOutput[]): boolean {
   return !outputs.every(
-    one => !SHOWN.includes(one.output_type) || isHarmless(one)
+    one => TEXTS.includes(one.output_type) || isHarmless(one)
   );
 }
 

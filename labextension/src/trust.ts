@@ -70,7 +70,7 @@ export class Trust {
   /** `prototype`: of all models of code cells. Throws where it is not as it is known here. */
   install(prototype: object): void {
     const inner = prototype as IInner;
-    const before = known(inner);
+    const before = replaced(inner);
     const trust = this; // eslint-disable-line @typescript-eslint/no-this-alias
     inner.getMetadata = function (this: IInner, key?: string) {
       // One that is in no document is a console's, with outputs of whomever.
@@ -139,7 +139,7 @@ export class Trust {
   /** That run is over: what is shown now is hers. */
   ended(cell: ICell): void {
     if (this._running.delete(cell) && cell.trusted) {
-      this._hers.set(cell, digestOf(cell.sharedModel.getOutputs()));
+      this._hers.set(cell, digestOf(cell.sharedModel.getOutputs()) ?? '');
     }
   }
 
@@ -156,7 +156,7 @@ export class Trust {
   private _doubt(cell: ICell): void {
     if (cell.trusted && !this._running.has(cell)) {
       const digest = digestOf(cell.sharedModel.getOutputs());
-      if (digest && digest !== this._hers.get(cell)) {
+      if (digest === null || (digest && digest !== this._hers.get(cell))) {
         this._set(cell, false);
       }
     }
@@ -172,28 +172,30 @@ export class Trust {
     }
   }
 
+  /** From the beginning where what it shows has changed meanwhile. */
   private async _ask(cell: ICell): Promise<void> {
-    if (this._asking.has(cell)) {
-      return;
-    }
-    this._asking.add(cell);
+    const turn = {};
+    this._asking.set(cell, turn);
+    const isOver = (): boolean =>
+      cell.isDisposed || cell.trusted || this._asking.get(cell) !== turn;
     for (const wait of ASK_MS) {
       await new Promise(resolve => setTimeout(resolve, wait));
-      if (cell.isDisposed || cell.trusted) {
-        break;
+      if (isOver()) {
+        return;
       }
       const digest = digestOf(cell.sharedModel.getOutputs());
+      if (digest === null) {
+        return;
+      }
       const isHers = !digest || (await this._known(digest));
-      if (cell.isDisposed || cell.trusted) {
-        break;
+      if (isOver()) {
+        return;
       }
       if (isHers && digestOf(cell.sharedModel.getOutputs()) === digest) {
         this._hers.set(cell, digest);
         this._set(cell, true);
-        break;
       }
     }
-    this._asking.delete(cell);
   }
 
   /** Many cells ask at once when a notebook is opened: one request. */
@@ -242,7 +244,7 @@ export class Trust {
   private _quiet = false;
   private _drawing = new WeakSet<ICell>();
   private _running = new WeakSet<ICell>();
-  private _asking = new WeakSet<ICell>();
+  private _asking = new WeakMap<ICell, object>();
   /** What its outputs are while it is trusted, as a digest. */
   private _hers = new WeakMap<ICell, string>();
   private _questions = new Map<string, PromiseDelegate<boolean>>();
@@ -250,7 +252,7 @@ export class Trust {
 }
 
 /** The functions that are replaced. */
-function known(inner: IInner): IInner {
+function replaced(inner: IInner): IInner {
   const { getMetadata, onTrustedChanged } = inner;
   const { onOutputsChange, _onSharedModelChanged } = inner;
   const all = {

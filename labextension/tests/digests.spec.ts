@@ -23,3 +23,14 @@ test.each(examples)('$name', ({ outputs, canonical }) => {
   expect(digestOf(outputs)).toBe(expected);
   expect(needsTrust(outputs)).toBe(canonical !== undefined);
 });
+
+test('what is too deep has no digest, and needs trust', () => {
+  let deep: unknown = 0;
+  for (let depth = 0; depth < 100_000; depth++) {
+    deep = [deep];
+  }
+  const outputs = [
+    { output_type: 'display_data', data: { 'text/html': deep } }
+  ];
+  expect([digestOf(outputs), needsTrust(outputs)]).toEqual([null, true]);
+});

@@ -169,6 +169,18 @@ test('what she trusts stays so while it is the same', async () => {
   expect(cell.trusted).toBe(true); // it is known
 });
 
+test('what nobody can know is doubted, drawn and not asked about', async () => {
+  let deep: unknown = 0;
+  for (let depth = 0; depth < 100_000; depth++) {
+    deep = [deep];
+  }
+  const cell = new Cell(text);
+  cell.change([{ output_type: 'display_data', data: { 'text/html': deep } }]);
+  await vi.runAllTimersAsync();
+  expect([cell.trusted, cell.drawn.at(-1)]).toEqual([false, 'without']);
+  expect(asked).toEqual([]);
+});
+
 test('a run of hers is trusted, until it is over', async () => {
   const cell = new Cell();
   trust.began(cell);
@@ -214,6 +226,17 @@ test('what changes while it is asked about is not what was asked', async () => {
   answer([]);
   await vi.advanceTimersByTimeAsync(1);
   expect(cell.trusted).toBe(false);
+});
+
+test('what has changed is asked about anew', async () => {
+  const cell = new Cell(script());
+  trust.look(cell);
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(asked).toHaveLength(2);
+  cell.change([script('other')]);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(asked).toHaveLength(5);
+  expect(new Set(asked.slice(2).flat()).size).toBe(1);
 });
 
 test('while somebody runs it nothing is asked', async () => {

@@ -259,9 +259,9 @@ class WorkspaceContentsManager(BeneathFileManager):
 
     async def trust_notebook(self, path: str) -> None:
         """By who asks, for himself: all outputs that are in the file now."""
-        model = await self.get(path)
-        if model["type"] != "notebook":
+        if (await self.get(path, content=False))["type"] != "notebook":
             raise HTTPError(400, f"{path} is not a notebook")
+        model = await self.get(path, type="notebook")
         user = getattr(CallContext.get(CallContext.JUPYTER_HANDLER), "current_user", None)
         if user is not None:
             digests = await run_sync(digests_in, model["content"])

@@ -27,7 +27,8 @@ import rfc8785
 from ..model.clock import Clock
 from ..model.errors import StoreFailed
 
-SHOWN = ("display_data", "execute_result")
+TEXTS = ("stream", "error")
+"""A page draws `data` of whatever is none of these, of an update of a display, say, that somebody has put there."""
 HARMLESS = {"text/plain", "image/png", "image/jpeg"}
 """What nothing can hide a script in; as nbformat has it."""
 DIGEST = re.compile("[0-9a-f]{64}")
@@ -40,7 +41,7 @@ def digest_of(outputs: Sequence[Mapping[str, Any]]) -> str:
     """Of a cell's outputs; empty where none of them needs trust, and where they have no canonical form (numbers beyond
     2**53, text that is no UTF-8, JSON too deep or of another form), which nobody can say yes to for later."""
     try:
-        shown = [one for one in outputs if one.get("output_type") in SHOWN]
+        shown = [one for one in outputs if one.get("output_type") not in TEXTS]
         if all(set(one.get("data") or {}) <= HARMLESS for one in shown):
             return ""
         text = rfc8785.dumps([[one.get("data") or {}, one.get("metadata") or {}] for one in shown])

@@ -12,6 +12,8 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
+from syla_jupyter.server.trust import digest_of
+
 from ..browser import Tab
 from ..conftest import StartLab
 from ..installation import wait_until
@@ -27,6 +29,17 @@ const panel = [...window.jupyterapp.shell.widgets('main')].find(one => one.conte
 const cells = panel.content.model.sharedModel.cells;
 """
 RAN = "() => window.ran || []"
+ASKED = """
+window.asked = [];
+const asks = window.fetch;
+window.fetch = async (request, ...rest) => {
+  if (request instanceof Request && request.url.includes('/trust/known')) {
+    window.asked.push(...(await request.clone().json()).digests);
+  }
+  return asks(request, ...rest);
+};
+"""
+"""Notes which outputs the page asks about."""
 
 
 @dataclass
@@ -73,12 +86,15 @@ def run(tab: Tab, source: str) -> None:
 
 
 def shows(tab: Tab, name: str, *, trusted: bool) -> None:
-    """Waits until that output is there, and all is said about it."""
+    """Waits until that output is there, and its script has run; or until the page, having been told that it is not to,
+    asks once more."""
     expect(cell_of(tab)).to_contain_text(f"shown {name}")
     if trusted:
         wait_until(lambda: name in tab.page.evaluate(RAN), 20, f"the script of {name}")
     else:
-        tab.page.wait_for_load_state("networkidle")
+        digest = digest_of([markup(name)])
+        there = "digest => window.asked.filter(one => one === digest).length > 1"
+        tab.page.wait_for_function(there, arg=digest)
         assert name not in tab.page.evaluate(RAN)
 
 
@@ -98,7 +114,10 @@ def three(start_lab: StartLab, tmp_path_factory: pytest.TempPathFactory) -> Iter
     client = warm_client(lab)
     client.ok("POST", "workspaces", {"name": "class"})
     with ExitStack() as stack:
-        yield Class(lab, *open_windows(stack, lab, client, "class", {"eve": "editor", "vic": "viewer"}))
+        tabs = open_windows(stack, lab, client, "class", {"eve": "editor", "vic": "viewer"})
+        for tab in tabs:
+            tab.page.add_init_script(ASKED)
+        yield Class(lab, *tabs)
     lab.process.kill()  # its documents are not what is looked at at the end
     lab.process.wait()
 
@@ -149,6 +168,10 @@ def test_what_somebody_says_of_a_cell_does_not_count(three: Class) -> None:
     made = json.dumps({**cell(markup("new"), trusted=True), "id": "c0"})
     in_notebook(three.editor, path, f"panel.content.model.sharedModel.insertCell(0, {made})")
     shows(three.owner, "new", trusted=False)
+
+    odd = {**markup("odd"), "output_type": "update_display_data"}
+    in_notebook(three.editor, path, f"cells[0].setOutputs([{json.dumps(odd)}])")
+    shows(three.owner, "odd", trusted=False)
 
     run(three.owner, "print('his own')")
     expect(cell_of(three.owner).locator(".jp-OutputArea-output")).to_have_text("his own")

@@ -17,6 +17,7 @@ from ..conftest import StartLab
 from .rest_client import warm_client
 from .shared_page import config_of
 from .upstream import pip
+from .windows import cell_of
 
 PATH = "workspaces/class/widgets.ipynb"
 PACKAGES = ("ipywidgets==8.1.*", "jupyterlab_widgets==3.0.*", "comm")
@@ -38,12 +39,8 @@ class Two:
     other: Tab
 
 
-def cell(tab: Tab, number: int) -> Locator:
-    return tab.page.locator(".jp-NotebookPanel:visible .jp-CodeCell").nth(number)
-
-
 def shown(tab: Tab, number: int) -> Locator:
-    return cell(tab, number).locator(".jp-OutputArea-output").first
+    return cell_of(tab, number).locator(".jp-OutputArea-output").first
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +76,7 @@ def test_who_runs_them_has_them(two: Two) -> None:
     """Drawn, filled by cells and by clicks, moved by hand; the kernel knows what the page has."""
     tab = two.runner
     tab.command("notebook:run-all-cells")
-    expect(cell(tab, 7)).to_contain_text("taken 3")
+    expect(cell_of(tab, 7)).to_contain_text("taken 3")
     expect(shown(tab, 1).locator(".widget-readout")).to_have_text("3")
     expect(shown(tab, 2)).to_have_text("taken 3")
     expect(shown(tab, 3)).to_have_text("cell")
@@ -92,7 +89,7 @@ def test_who_runs_them_has_them(two: Two) -> None:
     tab.page.keyboard.type("7")
     tab.page.keyboard.press("Enter")
     expect(shown(tab, 5)).to_contain_text("square 49")
-    cell(tab, 7).locator(".cm-content").click()
+    cell_of(tab, 7).locator(".cm-content").click()
     tab.page.keyboard.press("Control+Enter")
     expect(shown(tab, 7)).to_contain_text("clicked 3")
     tab.shot("widgets")

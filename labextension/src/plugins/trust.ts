@@ -15,6 +15,8 @@ import { WorkspacesModel } from '../model';
 import { ITrust, IWorkspaces } from '../tokens';
 import { ICell, Trust } from '../trust';
 
+type ICellModel = ReturnType<INotebookModel['cells']['get']>;
+
 export const trust: JupyterFrontEndPlugin<Trust> = {
   id: 'syla-jupyter:trust',
   description: 'Keeps for each person whose outputs she trusts.',
@@ -27,7 +29,7 @@ export const trust: JupyterFrontEndPlugin<Trust> = {
     notebooks: INotebookTracker
   ): Trust => {
     const made = new Trust({
-      known: digests => workspaces.api.trusted(digests),
+      known: async digests => (await workspaces.api.trusted(digests)).digests,
       add: digests => workspaces.api.trust(digests)
     });
     made.install(modelOfCells());
@@ -55,13 +57,13 @@ function modelOfCells(): object {
 }
 
 function follow(model: INotebookModel | null, made: Trust): void {
-  const look = (): void => {
-    for (const cell of model?.cells ?? []) {
+  const look = (cells: Iterable<ICellModel>): void => {
+    for (const cell of cells) {
       if (cell.type === 'code') {
         made.look(cell as unknown as ICell);
       }
     }
   };
-  model?.cells.changed.connect(look);
-  look();
+  model?.cells.changed.connect((_, change) => look(change.newValues));
+  look(model?.cells ?? []);
 }
